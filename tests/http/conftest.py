@@ -1,12 +1,11 @@
 """Users who can log in over HTTP, and a client of the server."""
 
 import pytest_asyncio
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
-from app.db.models import User
+from app.db.models import Settings, User
 from tests.base_data import uid
 from tests.flows.conftest import inviters, inviters_db
-from tests.flows.inviters import update_settings
 from tests.http.clients import PASSWORD_HASH, SECRET
 from tests.http.test_graphql import served
 
@@ -29,7 +28,7 @@ async def members(inviters):
     async with inviters.database.transaction() as connection:
         for name, values in CREDENTIALS.items():
             await connection.execute(update(User).where(User.id == uid(name)).values(**values))
-    await update_settings(inviters, public_registration=True)
+        await connection.execute(insert(Settings).values(public_registration=True))
     return inviters
 
 

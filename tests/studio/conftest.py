@@ -1,10 +1,13 @@
 """A client of the Studio on both databases; the database is restored after each test."""
 
+import os
 from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
+from jinja2 import FileSystemBytecodeCache
 
+from app.studio.templating import Templates
 from tests.flows.clock import FrozenClock
 from tests.flows.conftest import inviters, inviters_db
 from tests.http.conftest import client, members
@@ -13,6 +16,24 @@ from tests.studio.pages import StudioClient
 from tests.studio.visitors import Visitor
 
 __all__ = ["client", "inviters", "inviters_db", "members"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_templates(tmp_path_factory):
+    """Compile each template once in each language, whatever the number of servers and test processes."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "compiled_templates"
+    create_environment = Templates._create_environment
+
+    def create_with_cache(self, language):
+        environment = create_environment(self, language)
+        (folder / language).mkdir(parents=True, exist_ok=True)
+        environment.bytecode_cache = FileSystemBytecodeCache(str(folder / language))
+        return environment
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Templates, "_create_environment", create_with_cache)
+        yield
 
 
 @pytest.fixture

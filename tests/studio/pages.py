@@ -1,6 +1,7 @@
 """A client that visits pages of the Studio and submits their forms, as a browser without scripts does."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,7 +27,7 @@ class Page:
     def status(self) -> int:
         return self.response.status_code
 
-    @property
+    @cached_property
     def html(self) -> BeautifulSoup:
         return BeautifulSoup(self.response.text, "html.parser")
 
