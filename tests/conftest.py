@@ -30,6 +30,7 @@ from app.graphql.schema import RollcallSchema
 from app.testing import TestSystem, open_system
 from tests.base_data import BASE_ROWS, CHEAP_HASH_COST
 from tests.browser import requirements as browser
+from tests.restoration import restore_rows, save_rows
 
 SERVER_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 RECORDINGS = Path(__file__).parents[2] / "shared"
@@ -256,6 +257,26 @@ async def writable_db(request, templates, tmp_path) -> AsyncIterator[TestSystem]
     """A copy of the database with `BASE_ROWS` for one test, which may write to it."""
     async with AsyncExitStack() as stack:
         yield await open_copy(stack, request.param, templates, tmp_path)
+
+
+@pytest_asyncio.fixture(params=BACKENDS, scope="session")
+async def shared_db(request, templates, tmp_path_factory) -> AsyncIterator[TestSystem]:
+    """A database with `BASE_ROWS`, and a copy of every table, for `restored_db`."""
+    async with AsyncExitStack() as stack:
+        system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("shared_db"))
+        await save_rows(system)
+        yield system
+
+
+@pytest_asyncio.fixture
+async def restored_db(shared_db) -> AsyncIterator[TestSystem]:
+    """A database with `BASE_ROWS`, whose rows a test may change: they are restored after it.
+
+    That takes a fraction of the time of a `writable_db`, which a test needs if it changes tables.
+    """
+    async with open_system(shared_db.settings) as system:
+        yield system
+    await restore_rows(shared_db)
 
 
 COPIES: set[TestSystem] = set()

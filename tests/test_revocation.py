@@ -32,6 +32,12 @@ INVALIDATIONS = {
 }
 
 
+@pytest.fixture
+def writable_db(restored_db):
+    """The database of `restored_db`: no test here changes tables."""
+    return restored_db
+
+
 async def write(system, statement):
     async with system.database.transaction() as connection:
         await connection.execute(text(statement))

@@ -13,6 +13,12 @@ def recorder():
     return Recorder()
 
 
+@pytest.fixture
+def writable_db(restored_db):
+    """The database of `restored_db`: no test here changes tables."""
+    return restored_db
+
+
 @pytest_asyncio.fixture
 async def hooked(writable_db, recorder):
     """A directory with `BASE_ROWS` whose events are recorded."""

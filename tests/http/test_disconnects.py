@@ -25,6 +25,12 @@ UPDATED = [uid("crowd1"), uid("crowd2")]
 DEEP_FIELDS = DEEP_SORT.replace("email", "role.users.id")
 
 
+@pytest.fixture
+def writable_db(restored_db):
+    """The database of `restored_db`: no test here changes tables."""
+    return restored_db
+
+
 def update(values):
     """A mutation whose result takes long to sort."""
     arguments = f'ids: {orjson.dumps(UPDATED).decode()}, data: {{ {values} }}, sort: ["{DEEP_SORT}"]'

@@ -39,6 +39,12 @@ TEXTS = [
 INVALID_IN_XML = "bell\x07 and \x1b"
 
 
+@pytest.fixture
+def writable_db(restored_db):
+    """The database of `restored_db`: no test here changes tables."""
+    return restored_db
+
+
 @pytest.fixture(scope="module")
 async def client(readonly_db):
     async with served(readonly_db.settings) as client:

@@ -18,6 +18,12 @@ LARGE = {"_or": [{"title": {"_eq": "a secret"}}] * 500}
 NESTED = '{"_and":[' * 400 + '{"id":{"_null":true}}' + "]}" * 400
 
 
+@pytest.fixture
+def writable_db(restored_db):
+    """The database of `restored_db`: no test here changes tables."""
+    return restored_db
+
+
 def warnings(logs):
     return [entry for entry in logs if entry["event"] == "permission_rule_unreadable"]
 
