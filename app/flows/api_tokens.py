@@ -12,6 +12,7 @@ from app.core.errors import Forbidden, InvalidPayload
 from app.core.ip_addresses import is_ip_rule
 from app.core.timestamps import parse_date
 from app.core.values import KEY_LENGTH, canonical_uuid, is_storable
+from app.db.database import RetryTransaction
 from app.db.models import API_TOKENS
 from app.db.transaction import WriteTransaction
 from app.flows.account_owner import account_owner
@@ -65,6 +66,7 @@ class APITokenService:
         new = _parse(values, hash_api_token(secret), self._services.clock())
 
         async def create(writer: WriteTransaction) -> APIToken:
+            await self._require_current(writer, user)
             users = RowStore(writer, self._services.registry.own(USERS))
             if not await users.existing([owner], lock=True):
                 raise Forbidden
@@ -105,6 +107,13 @@ class APITokenService:
         owner = await account_owner(self._directory, user)
         await self._directory.refuse_api_token()
         return owner
+
+    async def _require_current(self, writer: WriteTransaction, user: str | None) -> None:
+        """Check in the transaction that the caller may still create a token, so that no ended session leaves one."""
+        await self._owner(user)
+        caller, cache = self._directory.caller, self._services.access_cache
+        if not await cache.is_current(caller, await self._directory.access(), writer):
+            raise RetryTransaction
 
     async def _audit_log(self, writer: WriteTransaction) -> AuditLog:
         directory = self._directory

@@ -1,14 +1,17 @@
 """An API token loses its rights at the next statement, whoever takes them away and however."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text, update
 
 from app.core.clock import utc_now
 from app.core.errors import APITokenExpired, InvalidCredentials
+from app.db.models import API_TOKENS, User
+from app.flows.api_tokens import APITokenService
 from tests.api_tokens.tokens import IP, caller_with, create_token, token_caller
-from tests.base_data import uid
+from tests.base_data import caller, uid
 from tests.test_revocation import EMAILS, write
 
 INVALIDATIONS = {
@@ -89,3 +92,25 @@ async def test_an_unknown_token_is_rejected(readonly_db):
     result = await readonly_db.execute(EMAILS, caller=caller_with("rollcall_unknown"))
 
     assert isinstance(result.errors[0].original_error, InvalidCredentials)
+
+
+async def test_a_user_suspended_while_a_token_waits_to_be_created_gets_none(writable_db):
+    """The token would outlive the session of which it was created."""
+    is_writing, may_commit = asyncio.Event(), asyncio.Event()
+
+    async def suspend(writer):
+        is_writing.set()
+        await may_commit.wait()
+        await writer.execute(update(User).where(User.id == uid("vi")).values(status="suspended"))
+
+    suspending = asyncio.create_task(writable_db.database.run_write(suspend, exclusive=True))
+    await is_writing.wait()
+    creating = asyncio.create_task(APITokenService(writable_db.directory(caller("vi"))).create({"name": "late"}))
+    await asyncio.sleep(0.2)  # enough for the first check: then it waits for the other transaction
+    may_commit.set()
+    await suspending
+
+    with pytest.raises(InvalidCredentials):
+        await creating
+    async with writable_db.database.transaction() as connection:
+        assert await connection.scalar(select(func.count()).select_from(API_TOKENS)) == 0
