@@ -29,6 +29,8 @@ EXAMPLES: dict[str, str | Callable[[TestSystem], str]] = {
     "/roles/{role}/remove": f"/roles/{uid('role-Editor')}/remove?user={uid('ed')}",
     "/users/{user}/edit": f"/users/{uid('ed')}/edit",
     "/users/{user}/delete": f"/users/{uid('ed')}/delete",
+    "/users/{user}/tokens": f"/users/{uid('ed')}/tokens",
+    "/users/{user}/tokens/new": f"/users/{uid('ed')}/tokens/new",
     "/policies/{policy}": f"/policies/{uid('policy-Writers')}",
     "/policies/{policy}/{collection}/{action}": f"/policies/{uid('policy-Writers')}/directus_users/update",
     "/users/{user}": f"/users/{uid('ed')}",

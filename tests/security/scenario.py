@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pyotp
 
+from app.core.api_tokens import hash_api_token
 from tests.base_data import static_token, uid
 from tests.flows.clock import ShortSecretTOTP
 from tests.http.clients import REFRESH, SESSION, cookies_of, send
@@ -116,12 +117,27 @@ async def run_account_lifecycle(server, entry_point):
     users = await send(server.client, "GET", f"/users?filter[email][_eq]={email}", headers=ADA)
     user_id = users.json()["data"][0]["id"]
     await server.update_user(ADA, user_id, token=secrets.new_token("a static token"))
+    await use_api_token(server, user_id)
 
     email, password = secrets.new_email("a registered address"), secrets.new_secret("a registered password")
     await call(entry_point, "register", email=email, password=password, first_name="New")
     await call(entry_point, "verify", token=await server.link_token(email))
     await call(entry_point, "hash", string=secrets.new_secret("a text to be hashed"))
     await call(entry_point, "match", string=secrets.new_secret("a text to be compared"), hash=PASSWORD_HASH)
+
+
+async def use_api_token(server, user_id):
+    """Create an API token, send it in each way, and revoke it."""
+    path = f"/users/{user_id}/tokens"
+    created = (await send(server.client, "POST", path, {"name": "a program"}, headers=ADA)).json()["data"]
+    token = server.secrets.register("an API token", created["token"])
+    server.secrets.register("the hash of an API token", hash_api_token(token))
+    for query, headers in (("", bearer(token)), (f"?access_token={token}", {})):
+        assert (await send(server.client, "GET", f"/users/me{query}", headers=headers)).status_code == 200
+    await send(server.client, "POST", "/users/me/tokens", {"name": token}, headers=bearer(token))
+    await send(server.client, "POST", path, {"name": "x", "policies": [token]}, headers=ADA)
+    assert (await send(server.client, "DELETE", f"{path}/{created['id']}", headers=ADA)).status_code == 204
+    await send(server.client, "GET", "/users/me", headers=bearer(token))
 
 
 async def queue_mails(server):
