@@ -15,7 +15,7 @@ from app.policy_files.policy_document import (
     PolicyEntry,
     RoleEntry,
 )
-from app.policy_files.secrets import secrets_of
+from app.policy_files.secret_presets import secrets_of
 from app.policy_files.stored_rights import StoredRights, StoredRow
 from app.query.collection import Registry
 

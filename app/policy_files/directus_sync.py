@@ -4,9 +4,9 @@ A dump names rows by `_syncId`: the id that a row had when it was first dumped, 
 Directus has. JSON is read as YAML, which it is, so that errors name lines.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.policy_files.document_reader import canonical_id, check_document
 from app.policy_files.located import Entry, Located, suggestion
@@ -44,43 +44,66 @@ def read_dump(files: Mapping[str, bytes], folder: Path) -> PolicyDocument:
         DocumentError: A file is invalid, or a permission belongs to a policy that is not in the dump.
     """
     items = {name: list(_items(name, files, folder)) for name in FILES}
-    roles = {entry.require(SYNC_ID).text(SYNC_ID): entry for entry in items[ROLES]}
-    policies = {entry.require(SYNC_ID).text(SYNC_ID): entry for entry in items[POLICIES]}
+    roles, policies = _by_sync_id(items[ROLES]), _by_sync_id(items[POLICIES])
     permissions: dict[str, list[PermissionEntry]] = {}
     for entry in items[PERMISSIONS]:
-        policy = entry.require("policy")
-        if (key := policy.text("'policy'")) not in policies:
-            raise policy.at.error(f"there is no policy {key!r} in {POLICIES}.")
-        permissions.setdefault(key, []).append(_permission(entry))
-    attached: Attached = {}
-    public: list[Attachment] = []
-    warnings: list[str] = []
+        policy = _known(entry.require("policy"), policies, f"policy {{}} in {POLICIES}")
+        permissions.setdefault(policy, []).append(_permission(entry))
+    attachments = _Attachments({}, [], [])
     for sync_id, entry in policies.items():
-        reference = _reference(sync_id, entry)
-        for item in entry.items("roles"):
-            holder = Entry("an item of 'roles'", item.mapping("an item of 'roles'"), item.at)
-            sort, role = holder.get("sort"), holder.get("role")
-            attachment = Attachment(reference, None if sort is None else sort.integer("'sort'"))
-            if role is not None:
-                if (name := role.text("'role'")) not in roles:
-                    raise role.at.error(f"there is no role {name!r} in {ROLES}.")
-                attached.setdefault(name, []).append(attachment)
-            elif sync_id == PUBLIC_POLICY:
-                public.append(attachment)
-            else:
-                warnings.append(
-                    f"{item.at}: the policy {reference} is attached to a user or to the public, "
-                    "which a dump does not distinguish. This attachment is left out."
-                )
+        _add_attachments(attachments, sync_id, entry, roles)
     return check_document(
         PolicyDocument(
-            tuple(_role(sync_id, entry, roles, attached) for sync_id, entry in roles.items()),
+            tuple(_role(sync_id, entry, roles, attachments.by_role) for sync_id, entry in roles.items()),
             tuple(_policy(sync_id, entry, permissions.get(sync_id, [])) for sync_id, entry in policies.items()),
-            tuple(public) if public else None,
+            tuple(attachments.public) if attachments.public else None,
             public_is_complete=False,
-            warnings=tuple(warnings),
+            warnings=tuple(attachments.warnings),
         )
     )
+
+
+class _Attachments(NamedTuple):
+    """The attachments by the `_syncId` of their role, those to the public, and warnings about others."""
+
+    by_role: Attached
+    public: list[Attachment]
+    warnings: list[str]
+
+
+def _add_attachments(attachments: _Attachments, sync_id: str, policy: Entry, roles: Mapping[str, Entry]) -> None:
+    """Add what a policy is attached to."""
+    reference = _reference(sync_id, policy)
+    for item in policy.items("roles"):
+        holder = Entry("an item of 'roles'", item.mapping("an item of 'roles'"), item.at)
+        sort, role = holder.get("sort"), holder.get("role")
+        attachment = Attachment(reference, None if sort is None else sort.integer("'sort'"))
+        if role is not None:
+            name = _known(role, roles, f"role {{}} in {ROLES}")
+            attachments.by_role.setdefault(name, []).append(attachment)
+        elif sync_id == PUBLIC_POLICY:
+            attachments.public.append(attachment)
+        else:
+            attachments.warnings.append(
+                f"{item.at}: the policy {reference} is attached to a user or to the public, "
+                "which a dump does not distinguish. This attachment is left out."
+            )
+
+
+def _by_sync_id(entries: Iterable[Entry]) -> dict[str, Entry]:
+    by_id: dict[str, Entry] = {}
+    for entry in entries:
+        value = entry.require(SYNC_ID)
+        if by_id.setdefault(value.text(SYNC_ID), entry) is not entry:
+            raise value.at.error(f"the {SYNC_ID} {value.value!r} occurs twice.")
+    return by_id
+
+
+def _known(value: Located, entries: Mapping[str, Entry], what: str) -> str:
+    """Return a `_syncId` that is one of those of the entries."""
+    if (name := value.text(SYNC_ID)) not in entries:
+        raise value.at.error(f"there is no {what.format(repr(name))}.")
+    return name
 
 
 def _items(name: str, files: Mapping[str, bytes], folder: Path) -> Iterator[Entry]:
@@ -92,14 +115,13 @@ def _items(name: str, files: Mapping[str, bytes], folder: Path) -> Iterator[Entr
 
 def _role(sync_id: str, entry: Entry, roles: Mapping[str, Entry], attached: Attached) -> RoleEntry:
     parent = entry.get("parent")
-    if parent is not None and parent.value not in roles:
-        raise parent.at.error(f"there is no role {parent.value!r} in {ROLES}.")
+    above = None if parent is None else _known(parent, roles, f"role {{}} in {ROLES}")
     return RoleEntry(
         canonical_id(sync_id),
         entry.require("name").text("'name'"),
         entry.at,
         _values(entry, ROLE_DEFAULTS),
-        None if parent is None else _reference(str(parent.value), roles[str(parent.value)]),
+        None if above is None else _reference(above, roles[above]),
         tuple(attached.get(sync_id, ())),
     )
 

@@ -9,7 +9,7 @@ from app.db.database import Database
 from app.db.transaction import WriteTransaction
 from app.policy_files.document_reader import ATTACHMENT_VALUES
 from app.policy_files.policy_document import ACTIONS, PERMISSION_VALUES, POLICY_DEFAULTS, ROLE_DEFAULTS, RULES
-from app.policy_files.secrets import without_secrets
+from app.policy_files.secret_presets import without_secrets
 from app.policy_files.stored_rights import StoredRights, StoredRow, read_stored_rights
 from app.policy_files.yaml_writer import InlineMapping, write_yaml
 from app.query.collection import Registry

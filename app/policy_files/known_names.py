@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from app.core.errors import InvalidQuery
 from app.policy_files.located import DocumentError, Position, suggestion
 from app.policy_files.policy_document import PermissionEntry
-from app.policy_files.secrets import secret_names
+from app.policy_files.secret_presets import secret_names
 from app.query.collection import PREFIX, Collection, Registry
 from app.query.filter import UnknownField, parse_filter
 

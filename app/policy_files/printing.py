@@ -6,7 +6,7 @@ from typing import Any
 from app.db.base import dump_json
 from app.policy_files.changes import ChangeKind, RightsChange
 from app.policy_files.policy_document import POLICY_DEFAULTS, ROLE_DEFAULTS
-from app.policy_files.secrets import without_secrets
+from app.policy_files.secret_presets import without_secrets
 from app.query.collection import Registry
 
 SIGNS: Mapping[ChangeKind, str] = {"create": "+", "update": "~", "delete": "-"}

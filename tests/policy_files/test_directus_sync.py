@@ -49,6 +49,7 @@ async def test_an_attachment_that_may_be_to_a_user_is_left_out_with_a_warning(po
         ("permissions", "9df8af59-a793-48f5-a0d8-ca5e8c953c6d", "gone", "there is no policy 'gone' in policies.json."),
         ("policies", "e9366c03-becc-48e3-b623-ceb70217009d", "gone", "there is no role 'gone' in roles.json."),
         ("roles", '"parent": "e9366c03-becc-48e3-b623-ceb70217009d"', '"parent": "gone"', "there is no role 'gone'"),
+        ("roles", "0d2a66ba-00f2-42f7-b38d-c84d33719805", "_sync_default_admin_role", "occurs twice."),
         ("roles", '"name": "Lead",', "", "an item needs 'name'."),
         ("permissions", '"action": "read"', '"action": "reed"', "there is no action 'reed'."),
     ],
