@@ -23,7 +23,14 @@ PO = LOCALES / LANGUAGE / "LC_MESSAGES" / f"{DOMAIN}.po"
 MO = PO.with_suffix(".mo")
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 OPTIONS = {
-    "templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "trimmed": "true", "newstyle_gettext": "true"}
+    "templates/**.html": {
+        "extensions": "jinja2.ext.do",
+        "silent": "false",
+        "trim_blocks": "true",
+        "lstrip_blocks": "true",
+        "trimmed": "true",
+        "newstyle_gettext": "true",
+    }
 }
 """The same as in `app.studio.templating`."""
 KEYWORDS = {

@@ -14,7 +14,7 @@ from app.studio.pages.overview import overview
 from app.studio.pages.policies import permission_editor, permissions, policies, policy_effects, policy_holders
 from app.studio.pages.roles import roles
 from app.studio.pages.settings import project_logo, project_settings_page
-from app.studio.pages.tools import access_check, explorer, graphiql
+from app.studio.pages.tools import access_check, explorer, graphiql, holders_page
 from app.studio.pages.users import users
 from app.studio.routing import Route
 
@@ -38,6 +38,7 @@ AREAS = (
     policy_holders,
     permissions,
     access_check,
+    holders_page,
     activity,
     project_logo,
     project_settings_page,

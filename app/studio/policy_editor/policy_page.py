@@ -120,15 +120,15 @@ def _holders_document(rights: Rights) -> str:
     role = f"role {{ id{' name' if may_name_roles else ''} }}" if rights.may_field("read", "roles", "id") else ""
     user = f"user {{ {names} }}" if rights.may_field("read", "users", "id") else ""
     roles = f'all_roles: roles(sort: ["name", "id"], limit: {MAX_ROLES}) {{ id name }}' if may_name_roles else ""
-    of_policy = "policy: { id: { _eq: $policy } }"
+    of_policy, end = "policy: { id: { _eq: $policy } }", " ".join(rights.fields("read", "access", ["expires"]))
     return f"""query Holders($policy: ID!, $page: Int) {{
-  roles: access(filter: {{ {of_policy}, role: {{ id: {{ _nnull: true }} }} }}, limit: {MAX_ROLES}) {{ id {role} }}
+  roles: access(filter: {{ {of_policy}, role: {{ id: {{ _nnull: true }} }} }}, limit: {MAX_ROLES}) {{ id {end} {role} }}
   users: access(
     filter: {{ {of_policy}, user: {{ id: {{ _nnull: true }} }} }}, sort: ["id"], limit: {HOLDERS_PER_PAGE}, page: $page
-  ) {{ id {user} }}
+  ) {{ id {end} {user} }}
   everyone: access(
     filter: {{ {of_policy}, role: {{ id: {{ _null: true }} }}, user: {{ id: {{ _null: true }} }} }}, limit: 1
-  ) {{ id }}
+  ) {{ id {end} }}
   counts: access_aggregated(filter: {{ {of_policy} }}) {{ count {{ role user }} }}
   {roles}
 }}"""

@@ -21,6 +21,7 @@ async def show_rights(request: PageRequest) -> Response:
         is_admin=access.admin,
         requires_tfa=access.enforce_tfa,
         policies=await _read_policies(request, access.granting),
+        ends={policy: access.ends[policy] for policy in access.granting if policy in access.ends},
         collections=_rows(await request.directory.permissions()),
         actions=SHOWN_ACTIONS,
     )

@@ -10,7 +10,7 @@ from app.studio.form_errors import FormErrors
 from app.studio.page_request import PageRequest
 from app.studio.rights import Rights
 
-ACTIONS = ("login", "lockout", "create", "update", "delete")
+ACTIONS = ("login", "lockout", "create", "update", "delete", "expire")
 NAMES = ("action", "collection", "item", "user", "from", "to")
 FIELDS = {"action": "action", "collection": "collection", "item": "item", "from": "timestamp", "to": "timestamp"}
 """The fields of the filters except for `user`, which compares a relation."""

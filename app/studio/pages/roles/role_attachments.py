@@ -2,25 +2,28 @@
 
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
+from app.studio.access_end import access_end
 from app.studio.page_request import PageRequest
 from app.studio.pages.roles.role_page import authorized_role, rejected_action, role_page
 from app.studio.policy_editor.change_effects import change_effects
 from app.studio.routing import Route
 
-ATTACH = """mutation AttachPolicy($role: ID!, $policy: ID!) {
-  create_access_item(data: {role: {id: $role}, policy: {id: $policy}}) { id }
+ATTACH = """mutation AttachPolicy($data: create_directus_access_input!) {
+  create_access_item(data: $data) { id }
 }"""
 DETACH = "mutation DetachPolicy($access: ID!) {\n  delete_access_item(id: $access) { id }\n}"
 
 
 async def attach_policy(request: PageRequest) -> Response:
     """Attach a policy to a role."""
-    policy = (await request.form()).get("policy", "")
+    form = await request.form()
+    policy = form.get("policy", "")
     role = (await authorized_role(request, lambda may: may.attach))["id"]
     if not policy:
         return await role_page(request, {"policy": request.translate("Select a policy.")}, 422)
     try:
-        await request.execute(ATTACH, {"role": role, "policy": policy})
+        data = {"role": {"id": role}, "policy": {"id": policy}, **access_end(form)}
+        await request.execute(ATTACH, {"data": data})
     except RollcallError as error:
         return await rejected_action(request, error)
     return request.redirect(f"/roles/{role}", notice="policy-attached")

@@ -24,6 +24,8 @@ class HeldPolicy:
     """Those of `admin_access`, `app_access` and `enforce_tfa` that are set, as far as the caller can see them."""
     source: RoleNode | None
     grants: dict[str, list[str]] | None = None
+    expires: str | None = None
+    """When the access row expires."""
     """The actions that its permissions allow by collection; None if the caller may not see all of them."""
 
 
@@ -36,7 +38,7 @@ async def read_policies(request: PageRequest, role: str, hierarchy: RoleHierarch
     data = await request.execute(
         "query Policies($roles: [ID!]) {\n"
         '  access(filter: {role: {id: {_in: $roles}}}, sort: ["id"], limit: -1) '
-        f"{{ id role {{ id }} policy {{ {fields} }} }}\n}}",
+        f"{{ id {' '.join(rights.fields('read', 'access', ['expires']))} role {{ id }} policy {{ {fields} }} }}\n}}",
         {"roles": list(sources)},
     )
     order = list(sources)
@@ -77,4 +79,5 @@ def _held(row: dict[str, Any], sources: dict[str, RoleNode | None]) -> HeldPolic
     policy = row["policy"]
     flags = frozenset(name for name in ("admin_access", "app_access", "enforce_tfa") if policy.get(name))
     name, description = policy.get("name") or policy["id"], description_text(policy)
-    return HeldPolicy(row["id"], policy["id"], name, description, flags, sources[row["role"]["id"]], _grants(policy))
+    source, grants = sources[row["role"]["id"]], _grants(policy)
+    return HeldPolicy(row["id"], policy["id"], name, description, flags, source, grants, row.get("expires"))

@@ -20,7 +20,7 @@ DOCUMENT = """query Explain($user: ID, $action: String!, $collection: String!, $
   access_explain(user: $user, action: $action, collection: $collection, item: $item, field: $field, ip: $ip) {
     allowed user status collection action item field ip
     policies {
-      id name in_force ip_access admin_access origins { kind role role_name }
+      id name in_force ip_access admin_access origins { kind role role_name expires expired }
       permissions { id fields includes_field matches_item problem conditions { text matches } }
     }
   }
@@ -28,7 +28,7 @@ DOCUMENT = """query Explain($user: ID, $action: String!, $collection: String!, $
 
 
 @dataclass(slots=True)
-class _Question:
+class Question:
     """What the form contains, the variables of the question, and what is wrong or unclear about it."""
 
     texts: Mapping[str, str]
@@ -48,10 +48,10 @@ async def show_access_check(request: PageRequest) -> Response:
     """Return the form of a question and, if the address contains one, its answer."""
     rights, registry = await request.rights(), request.services.registry
     texts = {name: request.query.get(name, "").strip() for name in QUESTION}
-    question = _Question(texts, {name: text or None for name, text in texts.items()})
+    question = Question(texts, {name: text or None for name, text in texts.items()})
     if texts["action"] and texts["collection"]:
         await _read_user(request, question)
-        await _read_item(request, question)
+        await read_item(request, question)
     answer = await _answer(request, question) if question.is_clear else None
     item = await _explained_item(request, question, answer) if answer and answer["item"] else None
     return await request.page(
@@ -69,7 +69,7 @@ async def show_access_check(request: PageRequest) -> Response:
     )
 
 
-async def _answer(request: PageRequest, question: _Question) -> dict[str, Any] | None:
+async def _answer(request: PageRequest, question: Question) -> dict[str, Any] | None:
     try:
         answer: dict[str, Any] = (await request.execute(DOCUMENT, question.variables))["access_explain"]
     except Forbidden as error:
@@ -84,7 +84,7 @@ async def _answer(request: PageRequest, question: _Question) -> dict[str, Any] |
     return answer
 
 
-async def _read_user(request: PageRequest, question: _Question) -> None:
+async def _read_user(request: PageRequest, question: Question) -> None:
     """Find the user whose access is explained: the caller, or for admins the one that the form names."""
     text = question.texts["user"]
     if not text:
@@ -93,7 +93,7 @@ async def _read_user(request: PageRequest, question: _Question) -> None:
         question.variables["user"], question.user_name = user.id, user.label
 
 
-async def _read_item(request: PageRequest, question: _Question) -> None:
+async def read_item(request: PageRequest, question: Question) -> None:
     """Find the item: a user by a name or an address, and other rows by their keys."""
     text, collection = question.texts["item"], _collection(request, question.texts["collection"])
     if not text or collection is None or question.texts["action"] == "create":
@@ -108,7 +108,7 @@ async def _read_item(request: PageRequest, question: _Question) -> None:
         question.errors["item"] = request.translate("“{text}” is not an id. Enter the id of a row.").format(text=text)
 
 
-async def _one_user(request: PageRequest, question: _Question, name: str, text: str) -> MatchingUser | None:
+async def _one_user(request: PageRequest, question: Question, name: str, text: str) -> MatchingUser | None:
     """Return the only user that a text names; note that there is none, or that there are several."""
     users = await find_users(request, text)
     if len(users) == 1:
@@ -121,7 +121,7 @@ async def _one_user(request: PageRequest, question: _Question, name: str, text: 
     return None
 
 
-async def _explained_item(request: PageRequest, question: _Question, answer: Mapping[str, Any]) -> ExplainedItem | None:
+async def _explained_item(request: PageRequest, question: Question, answer: Mapping[str, Any]) -> ExplainedItem | None:
     """Return the item of an answer; note at its field that it does not exist."""
     permissions = (permission for policy in answer["policies"] for permission in policy["permissions"])
     conditions = [condition["text"] for permission in permissions for condition in permission["conditions"]]

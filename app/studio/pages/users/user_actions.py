@@ -6,6 +6,7 @@ from app.core.errors import InvalidPayload, RollcallError
 from app.flows.tools import random_string
 from app.flows.two_factor import TwoFactorService
 from app.http.response import Response
+from app.studio.access_end import access_end
 from app.studio.form_errors import form_errors
 from app.studio.page_request import Form, PageRequest
 from app.studio.pages.users.user_detail import user_page
@@ -75,7 +76,7 @@ async def assign_policy(request: PageRequest, user: str, form: Form) -> str:
     if not form.get("policy"):
         raise InvalidPayload(request.translate("Choose a policy."))
     document = "mutation AssignPolicy($data: create_directus_access_input!) { create_access_item(data: $data) { id } }"
-    data = {"user": {"id": user}, "policy": {"id": form.get("policy")}}
+    data = {"user": {"id": user}, "policy": {"id": form.get("policy")}, **access_end(form)}
     await request.execute(document, {"data": data})
     return "policy-assigned"
 

@@ -16,12 +16,13 @@ FLAGS = ("admin_access", "app_access", "enforce_tfa", "ip_access")
 class Source:
     """Where a policy comes from: `user`, `role`, `parent` (an ancestor of the role) or `public`.
 
-    `role` is the role, None for the others; `access` is the key of the row that assigns it.
+    `role` is the role, None for the others; `access` is the key of the row that assigns it, and `expires` its end.
     """
 
     kind: str
     access: str
     role: dict[str, Any] | None = None
+    expires: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,13 @@ async def read_policies(request: PageRequest, rights: Rights, user: dict[str, An
 
 
 def _source(row: dict[str, Any], roles: list[dict[str, Any]]) -> Source | None:
+    end = row.get("expires")
     if row["user"]:
-        return Source("user", row["id"])
+        return Source("user", row["id"], expires=end)
     if not row["role"]:
-        return None if roles else Source("public", row["id"])
+        return None if roles else Source("public", row["id"], expires=end)
     index = next((index for index, role in enumerate(roles) if role["id"] == row["role"]["id"]), None)
-    return None if index is None else Source("parent" if index else "role", row["id"], roles[index])
+    return None if index is None else Source("parent" if index else "role", row["id"], roles[index], end)
 
 
 async def _role_chain(request: PageRequest, rights: Rights, role: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -100,7 +102,10 @@ async def _role_chain(request: PageRequest, rights: Rights, role: dict[str, Any]
 
 
 async def _assignments(request: PageRequest, rights: Rights, user: str, roles: list[str]) -> list[dict[str, Any]]:
-    flags = " ".join(rights.fields("read", "policies", FLAGS))
+    flags, end = (
+        " ".join(rights.fields("read", "policies", FLAGS)),
+        " ".join(rights.fields("read", "access", ["expires"])),
+    )
     document = f"""query Assignments($user: ID!, $roles: [ID]) {{
   access(
     filter: {{ _or: [
@@ -110,7 +115,7 @@ async def _assignments(request: PageRequest, rights: Rights, user: str, roles: l
     ] }}
     sort: ["policy.name", "id"]
     limit: {MAX_POLICIES}
-  ) {{ id user {{ id }} role {{ id }} policy {{ id name {flags} }} }}
+  ) {{ id {end} user {{ id }} role {{ id }} policy {{ id name {flags} }} }}
 }}"""
     # an empty list would match nothing, but the API does not accept one
     variables = {"user": user, "roles": roles or ["00000000-0000-0000-0000-000000000000"]}
