@@ -168,6 +168,21 @@ async def test_the_removal_of_the_last_admin_is_reported(readonly_db):
     )
 
 
+async def test_many_changes_of_users_are_checked_together_for_the_last_admin(readonly_db):
+    moves = [
+        {"collection": "users", "action": "update", "key": uid("vi"), "data": {"role": role}}
+        for role in (EDITOR, VIEWER) * 15
+    ]
+    suspended = {"collection": "users", "action": "update", "key": uid("ada"), "data": {"status": "suspended"}}
+    report = await simulate(readonly_db, *moves[:25], suspended, *moves[25:])
+    early = await simulate(readonly_db, suspended, *moves)
+
+    assert report.last_admin is not None
+    assert report.last_admin.change == 30  # the last one
+    assert early.last_admin is not None
+    assert early.last_admin.change == 0
+
+
 async def test_changes_build_on_each_other(readonly_db):
     policy = "30000000-0000-4000-8000-000000000099"
     report = await simulate(

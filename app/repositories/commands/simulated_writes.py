@@ -29,6 +29,8 @@ from app.repositories.services import Services
 
 T = TypeVar("T")
 S = TypeVar("S")
+MAX_ADMIN_CHECKS = 20
+"""How many changes that may concern admins are checked one by one."""
 MAX_FAILED_TESTS = 10
 """How many failures of tests of policies are reported."""
 OWN_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -129,7 +131,7 @@ class SimulatedWrites:
     async def _apply_all(
         self, commands: Sequence[SimulatedCommand], writer: WriteTransaction, access: Access, *, has_email_index: bool
     ) -> Refusals:
-        refused, changes_definitions = None, False
+        admins, changes_definitions = _LastAdminCheck(len(commands) - 1), False
         for index, one in enumerate(commands):
             work = UnitOfWork(
                 writer,
@@ -143,18 +145,19 @@ class SimulatedWrites:
                 has_email_index=has_email_index,
             )
             try:
-                reason = await self._apply(one.command, work)
+                await self._apply(one.command, work)
             except RollcallError as error:
                 raise ChangeRejected(index, one.subject, error) from error
             changes_definitions = changes_definitions or work.affected.definitions
-            if reason and refused is None:
-                refused = RefusedRemoval(index, reason)
+            await admins.check(index, work)
         tests = self._policy_tests if changes_definitions else ()
         failures = await PolicyTestRunner(writer, self._services).failures(tests) if tests else ()
-        return Refusals(refused, tuple(failure.reason.removesuffix(".") for failure in failures[:MAX_FAILED_TESTS]))
+        return Refusals(
+            admins.refused, tuple(failure.reason.removesuffix(".") for failure in failures[:MAX_FAILED_TESTS])
+        )
 
-    async def _apply(self, command: WriteCommand, work: UnitOfWork) -> str | None:
-        """Run a command and its checks; return why a write would be refused because of the last admin, if it would."""
+    async def _apply(self, command: WriteCommand, work: UnitOfWork) -> None:
+        """Run a command and its checks, except for that of the last admin."""
         try:
             await command.apply(work)
             await work.check_written_rows()
@@ -164,8 +167,25 @@ class SimulatedWrites:
             raise rejected.error from None
         except IntegrityError as error:
             raise violation_error(error) from None
+
+
+class _LastAdminCheck:
+    """Checks for the last admin after each change; after many, only once more, as PostgreSQL reads all users each time.
+
+    `refused` is the first change that fails.
+    """
+
+    def __init__(self, last: int) -> None:
+        self._last, self._checks, self._is_pending = last, 0, False
+        self.refused: RefusedRemoval | None = None
+
+    async def check(self, index: int, work: UnitOfWork) -> None:
+        """Check what a change has written, and the changes before that were not checked."""
+        self._is_pending = work.affected.admins = work.affected.admins or self._is_pending
+        if not self._is_pending or self.refused or (self._checks >= MAX_ADMIN_CHECKS and index < self._last):
+            return
+        self._checks, self._is_pending = self._checks + 1, False
         try:
             await check_last_admin(work)
         except UnprocessableContent as error:
-            return error.reason
-        return None
+            self.refused = RefusedRemoval(index, error.reason or "")
