@@ -18,6 +18,7 @@ from app.flows.candidate_permissions import (
     candidate_permissions,
     evaluated_filters,
     explained_permission,
+    without_matches_of,
 )
 from app.policy.access_expiry import has_ended
 from app.policy.access_queries import permission_rows, policy_rows
@@ -105,6 +106,8 @@ class AccessExplainer:
         policies, permissions = [*policies, *expired_policies], [*permissions, *expired_permissions]
         candidates = list(candidate_permissions(target, policies, permissions, self._services.limits.size))
         matches, exists = await self._matches(target, candidates)
+        if not asker.admin:
+            matches = without_matches_of({row[0] for row in expired_policies}, candidates, matches)
         explained = [
             explained_permission(target, candidate, match, include_rules=asker.admin)
             for candidate, match in zip(candidates, matches, strict=True)

@@ -1,6 +1,7 @@
 """The permissions that may decide a question about access, and what each of them contributes to the answer."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,16 @@ def evaluated_filters(candidate: CandidatePermission, *, split: bool) -> list[Fi
     """Return the filters to evaluate for a permission: its whole rule and, with `split`, each of its comparisons."""
     whole = candidate.rule.filter if candidate.rule else MATCH_ALL
     return [whole, *(candidate.conditions() if split else ())]
+
+
+def without_matches_of(
+    expired: AbstractSet[str], candidates: Iterable[CandidatePermission], matches: Iterable[list[bool | None]]
+) -> list[list[bool | None]]:
+    """Return the matches, unknown for expired policies: what their rules match would tell users what they lost."""
+    return [
+        [None] * len(match) if candidate.policy in expired else match
+        for candidate, match in zip(candidates, matches, strict=True)
+    ]
 
 
 def explained_permission(

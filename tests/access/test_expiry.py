@@ -266,6 +266,32 @@ async def test_an_explanation_says_since_when_a_policy_has_expired(nodes):
     )
 
 
+async def test_an_explanation_does_not_tell_users_which_items_an_expired_rule_matches(nodes):
+    """Ed sees every user by another policy; the rule of the expired one would tell him the status of a user."""
+    await nodes.expire(EDITORS_ACCESS)
+    nodes.clock.advance(HOUR)
+    query = """
+    query ($item: ID!, $user: ID!) {
+      access_explain(user: $user, action: "read", collection: "users", item: $item, field: "email") {
+        allowed reasons enough policies { name permissions { matches_item } }
+      }
+    }
+    """
+
+    async def explained(asker):
+        answers = [
+            await nodes.system.execute(query, {"item": uid(item), "user": uid("ed")}, asker) for item in ("vi", "sue")
+        ]
+        assert [answer.errors for answer in answers] == [None, None]
+        return [answer.data["access_explain"] for answer in answers]
+
+    active, suspended = await explained(ED)
+    assert "Editors" in {policy["name"] for policy in active["policies"]}
+    assert active == suspended
+    active, suspended = await explained(ADA)
+    assert active != suspended
+
+
 async def test_an_end_is_announced_and_recorded_once_by_all_nodes(nodes):
     access = nodes.system.directory(ADA)["access"]
     for policy in ("Editors", "Staff"):
