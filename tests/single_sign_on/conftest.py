@@ -113,7 +113,16 @@ async def counts(system):
 
 def reason_of(response):
     """Return the code of the error with which the browser is led back to the app."""
+    return _reason(response, APP)
+
+
+def reason_on_sign_in_page(response):
+    """Return the code of the error with which the browser is led to the Studio."""
+    return _reason(response, f"{PUBLIC_URL}/admin/sign-in")
+
+
+def _reason(response, page):
     location = response.headers["location"]
     assert response.status_code == 302
-    assert location.startswith(f"{APP}?reason="), location
+    assert location.startswith(f"{page}?reason="), location
     return location.partition("reason=")[2]

@@ -1,34 +1,18 @@
-"""Sign-in with a provider: leads the browser there, verifies what it brings back, and starts a session.
-
-A user belongs to a provider by `provider` and `external_identifier`, never by the email address alone.
-"""
+"""Sign-in with a provider: leads the browser there, verifies what it brings back, and starts a session."""
 
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
-from app.core.caller import ResponseCookie, on_behalf_of
+from app.core.caller import ResponseCookie
 from app.core.config import signing_secret
-from app.core.errors import (
-    InvalidCredentials,
-    InvalidOtp,
-    InvalidProvider,
-    InvalidToken,
-    RecordNotUnique,
-    RollcallError,
-    RouteNotFound,
-    ServiceUnavailable,
-    UserSuspended,
-)
-from app.db.transaction import WriteTransaction
-from app.flows.otp_verifier import OTPVerifier
-from app.flows.session_start import SessionStart
+from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, RouteNotFound, ServiceUnavailable
 from app.flows.single_sign_on.attempt import SignInAttempt, read_attempt
-from app.flows.single_sign_on.profile import Profile, read_profile
+from app.flows.single_sign_on.profile import read_profile
 from app.flows.single_sign_on.redirects import allowed_redirect
+from app.flows.single_sign_on.user_sign_in import UserSignIn, refused
 from app.flows.tokens import TokenMode, Tokens, issue_tokens
 from app.identity_providers.base import (
     AuthorizationRequest,
@@ -39,14 +23,12 @@ from app.identity_providers.base import (
     ProviderError,
     ProviderUnavailable,
 )
-from app.query.collection import USERS
-from app.query.payload import parse_payload
-from app.repositories.commands.accounts import Account
-from app.repositories.commands.provider_users import ProviderUser, SignInProviderUser, find_by_identifier
+from app.repositories.commands.provider_users import find_by_identifier
 from app.repositories.directory import Directory
-from app.repositories.rules.users import ACTIVE, SUSPENDED
-from app.repositories.stores.sessions import SessionGrant
 from app.repositories.stores.used_sign_ins import use_sign_in
+
+SIGN_IN_PAGE = "/admin/sign-in"
+"""The page of the Studio."""
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +75,7 @@ class SingleSignOn:
         try:
             url = await self._provider.authorization_url(attempt.request(self._redirect_uri, self._secret))
         except ProviderError as error:
-            raise SignInFailed(self._provider_failure(error), redirect) from None
+            raise SignInFailed(self._provider_failure(error), redirect or self._sign_in_page) from None
         ttl = self._settings.login_timeout
         signed = attempt.sign(self._secret, ttl, self._services.clock())
         self._directory.response_cookies += (ResponseCookie("sign_in", signed, ttl, self._cookie_name),)
@@ -108,7 +90,8 @@ class SingleSignOn:
         attempt = read_attempt(self._cookie(), self._settings.name, self._secret)
         self._directory.response_cookies += (ResponseCookie("sign_in", name=self._cookie_name),)
         if attempt is None:
-            raise SignInFailed(self._refused("the browser has no valid cookie of a sign-in"))
+            error = self._refused("the browser has no valid cookie of a sign-in")
+            raise SignInFailed(error, self._sign_in_page)
         try:
             tokens = await self._complete(attempt, parameters)
         except RollcallError as error:
@@ -127,15 +110,13 @@ class SingleSignOn:
         if profile.identifier is None:
             raise self._refused("the provider names no identifier of the user")
         user = await find_by_identifier(self._services, profile.identifier)
-        account = None
+        mode, signing_in = self._token_mode(attempt), UserSignIn(self._directory, self._settings)
         if user is not None:
-            account = user.account
-            await self._check_account(account, attempt.otp)
+            await signing_in.check_account(user.account, attempt.otp)
         else:
-            self._check_registration(profile)
-        mode = self._token_mode(attempt)
-        grant = await self._sign_in(user, profile, identity, mode)
-        has_tfa = account is not None and account.tfa_secret is not None
+            signing_in.check_registration(profile)
+        grant = await signing_in.start_session(user, profile, identity.refresh_token, mode)
+        has_tfa = user is not None and user.account.tfa_secret is not None
         return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
 
     async def _identify(self, request: AuthorizationRequest, parameters: Mapping[str, str]) -> Identity:
@@ -146,77 +127,6 @@ class SingleSignOn:
             return await self._provider.identify(request, AuthorizationResponse(code, parameters.get("iss")))
         except ProviderError as error:
             raise self._provider_failure(error) from None
-
-    async def _check_account(self, account: Account, otp: str | None) -> None:
-        """Check that an existing user may sign in with this provider, and the one-time password if there must be one.
-
-        Raises:
-            UserSuspended, InvalidCredentials, InvalidOtp: It is not so.
-        """
-        if account.provider != self._settings.name:
-            raise self._refused("the identifier belongs to a user of another provider", user=account.id)
-        if account.status != ACTIVE:
-            refused = self._refused(f"the user is {account.status}", user=account.id)
-            raise UserSuspended if account.status == SUSPENDED else refused
-        if account.tfa_secret is not None:
-            verifier = OTPVerifier(self._services, account)
-            if not await verifier.verify(otp, recovery=True):
-                raise InvalidOtp
-            await self._services.database.run_write(verifier.reset, exclusive=False)
-
-    def _check_registration(self, profile: Profile) -> None:
-        if not self._settings.allow_public_registration:
-            raise self._refused("there is no such user, and the provider may not register users")
-        if self._settings.require_verified_email and not (profile.email and profile.is_email_verified):
-            raise self._refused("there is no such user, and the email address is not verified")
-
-    async def _sign_in(
-        self, user: ProviderUser | None, profile: Profile, identity: Identity, mode: TokenMode
-    ) -> SessionGrant:
-        """Create or update the user and start a session, in one transaction."""
-        values = self._new_values(profile) if user is None else self._changes(user, profile)
-        users = self._services.registry.own(USERS)
-        payload = parse_payload(users, values, self._services.limits.max_depth)
-        start = SessionStart(self._directory, mode)
-        grants: list[SessionGrant] = []
-
-        async def begin(writer: WriteTransaction, key: str) -> None:
-            grants[:] = [await start.begin(writer, key, profile.email)]  # a transaction may be repeated
-
-        account = user.account if user else None
-        caller = on_behalf_of(account.id if account else None, self._directory.caller)
-        directory = Directory(caller, self._services, self._directory.client_info, self._directory.budget)
-        try:
-            await directory["users"].write(SignInProviderUser(account, payload, identity.refresh_token, begin))
-        except RecordNotUnique as error:
-            reason = f"another user, who does not belong to this provider's account, has the {error.details['field']}"
-            log.warning("provider_sign_in_refused", provider=self._settings.name, reason=reason)
-            raise InvalidProvider from None
-        if start.after_commit is not None:
-            await start.after_commit()
-        return grants[0]
-
-    def _new_values(self, profile: Profile) -> dict[str, Any]:
-        return {
-            "provider": self._settings.name,
-            "external_identifier": profile.identifier,
-            "email": profile.email,
-            "first_name": profile.first_name,
-            "last_name": profile.last_name,
-            "role": profile.role,
-            "status": ACTIVE,
-        }
-
-    def _changes(self, user: ProviderUser, profile: Profile) -> dict[str, Any]:
-        """Return what a sign-in changes: a mapped role, and what is synchronised with the provider."""
-        values: dict[str, Any] = {}
-        if self._settings.role_mapping is not None:
-            values["role"] = profile.role
-        if self._settings.sync_user_info:
-            values |= {"first_name": profile.first_name, "last_name": profile.last_name}
-            if profile.email and (profile.is_email_verified or not self._settings.require_verified_email):
-                values["email"] = profile.email
-        return {name: value for name, value in values.items() if user.synced[name] != value}
 
     def _provider_failure(self, error: ProviderError) -> RollcallError:
         """Log why a provider failed, and return what the browser may know."""
@@ -229,9 +139,8 @@ class SingleSignOn:
             )
         return InvalidCredentials()
 
-    def _refused(self, reason: str, **details: str) -> InvalidCredentials:
-        log.warning("provider_sign_in_refused", provider=self._settings.name, reason=reason, **details)
-        return InvalidCredentials()
+    def _refused(self, reason: str) -> InvalidCredentials:
+        return refused(self._settings, reason)
 
     def _token_mode(self, attempt: SignInAttempt) -> TokenMode:
         """Return how the browser receives its tokens: a redirect carries none, so the refresh token is a cookie."""
@@ -240,6 +149,12 @@ class SingleSignOn:
 
     def _cookie(self) -> str | None:
         return self._directory.client_info().cookies.get(self._cookie_name)
+
+    @property
+    def _sign_in_page(self) -> str | None:
+        """Where a sign-in leads back to that is not known to lead anywhere, as in Directus; None without the Studio."""
+        settings = self._services.settings
+        return f"{(settings.public_url or '').rstrip('/')}{SIGN_IN_PAGE}" if settings.studio else None
 
     @property
     def _cookie_name(self) -> str:
