@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import structlog
 from starlette.types import Scope
@@ -44,6 +45,8 @@ SESSION_ERRORS = (InvalidCredentials, InvalidToken, TokenExpired)
 STATIC = "/static/"
 EMAIL_VERIFIED = "email-verified"
 """The notice with which the link of a registration mail leads to the page of the new user."""
+REASON = "reason"
+"""The parameter with the code of the error with which a sign-in with a provider leads back."""
 TFA_SETUP = "/account/two-factor"
 
 log = structlog.get_logger(__name__)
@@ -161,10 +164,12 @@ class StudioEndpoint:
         """Return a redirect to the sign-in page, which leads back to the requested page; delete the dead cookie."""
         settings = self._services.settings
         requested = request.addresses.base + request.path
-        query = request.head.query.decode("latin-1")
+        query = urlencode([pair for pair in request.query.multi_items() if pair[0] != REASON])
         parameters = {}
         if request.method == "GET" and request.path not in ("", "/"):
             parameters["next"] = requested + (f"?{query}" if query else "")
+        if reason := request.query.get(REASON):  # a sign-in with a provider failed
+            parameters[REASON] = reason
         had_session = settings.session_cookie_name in request.head.client_info().cookies
         notice = request.query.get("notice")
         if notice == EMAIL_VERIFIED:

@@ -6,6 +6,7 @@ from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import Form, PageRequest
+from app.studio.pages.account.account_identity import read_identity
 from app.studio.pages.users.user_fields import (
     SIMPLE_KINDS,
     Choices,
@@ -130,6 +131,7 @@ async def _profile_page(
         editable=editable,
         hidden=names - stored.keys(),
         entered=texts if form is None else {name: form.get(name, text) for name, text in texts.items()},
+        identity=await read_identity(request),
         others=[(field.label, control_text(field, stored[field.name])) for field in others],
     )
 

@@ -1,18 +1,31 @@
 """Signing in and out."""
 
-from app.core.errors import InvalidCredentials, InvalidOtp, RollcallError
+from app.core.errors import InvalidCredentials, InvalidOtp, RollcallError, RouteNotFound
 from app.flows.login import Credentials, LoginService
 from app.flows.session import SessionService
 from app.flows.tokens import TokenMode
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import PageRequest, redirect_to
+from app.studio.pages.entry.provider_sign_in_links import failure_message, provider_links
 from app.studio.routing import Route
 
 
 async def show_sign_in(request: PageRequest) -> Response:
     """Return the form to sign in."""
-    return await sign_in_page(request, target=request.query.get("next", ""))
+    reason = request.query.get("reason", "")
+    message = failure_message(reason, request.translate)
+    errors = {"": message} if message else None
+    asks_code = reason == InvalidOtp.code
+    return await sign_in_page(
+        request, target=request.query.get("next", ""), errors=errors, asks_provider_code=asks_code
+    )
+
+
+async def enter_provider_code(request: PageRequest) -> Response:
+    """Return the links to the providers once more, with the code of two-factor authentication in them."""
+    form = await request.form()
+    return await sign_in_page(request, target=form.get("next", ""), provider_code=form.get("otp", "").strip())
 
 
 async def sign_in(request: PageRequest) -> Response:
@@ -21,6 +34,8 @@ async def sign_in(request: PageRequest) -> Response:
     The password is never part of a page: with two-factor authentication, a script keeps the form while it asks for the
     code; without scripts the user enters both again.
     """
+    if request.services.settings.auth_disable_default:
+        raise RouteNotFound(request.addresses.page("/sign-in"))
     form = await request.form()
     email, target = form.get("email", ""), form.get("next", "")
     credentials = Credentials(email, form.get("password", ""), form.get("otp", "").strip() or None)
@@ -65,11 +80,15 @@ async def sign_in_page(
     *,
     message: str = "",
     asks_code: bool = False,
+    asks_provider_code: bool = False,
+    provider_code: str | None = None,
 ) -> Response:
     """Return the form to sign in, with the notice that has the name `message`, if any.
 
-    `asks_code` is whether the password is right and the one-time code is needed, too.
+    `asks_code` is whether the password is right and the one-time code is needed, too, `asks_provider_code` whether it
+    is needed for a sign-in with a provider; `provider_code` is that code.
     """
+    settings = request.services.settings
     return await request.page(
         "sign_in.html",
         status=status,
@@ -78,11 +97,16 @@ async def sign_in_page(
         target=target,
         message=message,
         asks_code=asks_code,
+        asks_provider_code=asks_provider_code,
+        provider_code=provider_code,
+        has_password=not settings.auth_disable_default,
+        providers=provider_links(settings.auth_providers, request.addresses, target, provider_code),
     )
 
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/sign-in", show_sign_in, visitors=True),
     Route("POST", "/sign-in", sign_in, visitors=True),
+    Route("POST", "/sign-in/code", enter_provider_code, visitors=True),
     Route("POST", "/sign-out", sign_out, before_tfa=True),
 )
