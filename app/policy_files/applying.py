@@ -77,13 +77,12 @@ class DocumentWriter:
                 await write_row(work, RowWrite(change.kind, change.collection, change.key, change.values))
             self._current = None
 
-        async def check(work: UnitOfWork, _: list[object]) -> bool:
+        async def check(work: UnitOfWork, _: list[object]) -> None:
             outcome.failures = await PolicyTestRunner(work.writer, self._directory.services).failures(tests)
             if self._options.dry_run:
                 raise DryRunRollback
             if outcome.failures:
                 raise TestsFailed(outcome.failures)
-            return True
 
         try:
             await self._directory["policies"].write(WriteRows(write), check)
