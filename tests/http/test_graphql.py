@@ -179,7 +179,7 @@ async def test_a_query_nested_too_deeply_is_rejected(client, depth):
 
 async def test_an_unexpected_error_is_a_500_without_its_text(writable_db):
     async with writable_db.database.transaction() as connection:
-        await connection.execute(text("DROP TABLE directus_access"))
+        await connection.execute(text("ALTER TABLE directus_access RENAME TO renamed_access"))
     async with served(writable_db.settings) as client:
         response = await client.post(PATH, json=ME, headers=ADA)
 
