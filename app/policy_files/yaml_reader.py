@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
+from app.core.values import is_storable
 from app.policy_files.located import DocumentError, Located, Position, Scalar
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -93,6 +94,8 @@ class _EventReader:
         if depth > MAX_DEPTH:
             raise at.error(f"values can be nested at most {MAX_DEPTH} levels deep.")
         if isinstance(event, yaml.ScalarEvent):
+            if not is_storable(event.value):
+                raise at.error("a text cannot contain the character U+0000 or an unpaired surrogate.")
             return Located(_scalar(event), at)
         if isinstance(event, yaml.SequenceStartEvent):
             return Located([self._value(item, depth + 1) for item in self._until(yaml.SequenceEndEvent)], at)

@@ -73,6 +73,11 @@ DOCUMENTS = {
         "'users' is no expectation such as 'read users'",
     ),
     "a test at no address": ("tests:\n  - {as: public, ip: here, may: [read users]}\n", 2, "'here' is no IP address."),
+    "a text that no database stores": (
+        'tests:\n  - {as: "ada\\0@example.com", may: [read users]}\n',
+        2,
+        "a text cannot contain the character U+0000",
+    ),
     "two results": (
         "tests:\n  - {as: public, sees: [{collection: users, rows: 1, ids: []}]}\n",
         2,
