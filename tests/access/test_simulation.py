@@ -361,6 +361,18 @@ async def test_writes_do_not_wait_for_a_simulation_on_postgresql(writable_db):
     assert stored[0]["permissions"]
 
 
+async def test_an_admin_who_ceases_to_be_one_while_the_simulation_waits_gets_no_report(writable_db):
+    access = writable_db.directory(caller("ada"))["access"]
+    row = await access.create_one({"policy": uid("policy-Administrators"), "user": uid("vi")})
+    async with writable_db.services.simulations:
+        waiting = asyncio.create_task(simulate(writable_db, WIDER_EDITORS, asker="vi"))
+        await asyncio.sleep(0.2)  # enough for the first check: then it waits for the other simulation
+        await access.delete_one(row)
+
+    with pytest.raises(Forbidden):
+        await waiting
+
+
 async def test_a_simulation_that_takes_too_long_is_ended(readonly_db):
     before = await contents_of(readonly_db)
     simulation = AccessSimulation(readonly_db.directory(caller("ada")), transaction_seconds=0.0)

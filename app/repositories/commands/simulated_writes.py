@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from app.core.caller import Caller, ClientInfoFactory
-from app.core.errors import ChangeRejected, RollcallError, ServiceUnavailable, UnprocessableContent
+from app.core.errors import ChangeRejected, Forbidden, RollcallError, ServiceUnavailable, UnprocessableContent
 from app.db.database import RetryTransaction
 from app.db.transaction import WriteTransaction
 from app.policy.rules import Access
@@ -92,6 +92,7 @@ class SimulatedWrites:
 
         Raises:
             ChangeRejected: A command fails as a write would, unless because of the last admin or of tests of policies.
+            Forbidden: The caller is no admin.
             ServiceUnavailable: It takes longer than `timeout_seconds`, or the database is busy.
         """
         attempts = 0
@@ -126,6 +127,8 @@ class SimulatedWrites:
         access = await (cache.reload if reload and not self._caller.system else cache.access)(self._caller)
         if not await cache.is_current(self._caller, access, writer):
             raise RetryTransaction
+        if not access.admin:  # no longer: what a simulation reads is for admins
+            raise Forbidden
         return access
 
     async def _apply_all(
