@@ -63,3 +63,12 @@ async def test_an_invalid_end_is_an_error(ada):
     page = await ada.post(f"/users/{uid('sam')}/policies", {"policy": uid("policy-App"), "expires": "soon"})
 
     assert page.status == 400
+
+
+async def test_the_end_that_was_entered_stays_when_effects_are_previewed(ada):
+    values = {"policy": uid("policy-App"), "expires": "2099-01-02T03:04"}
+    page = await ada.post(f"/roles/{uid('role-Viewer')}/policies/effects", values)
+
+    assert page.status == 200
+    assert page.attribute_at('input[name="expires"]', "value") == "2099-01-02T03:04"
+    assert page.attribute_at("option[selected]", "value") == uid("policy-App")

@@ -52,13 +52,14 @@ async def preview_effects(request: PageRequest) -> Response:
         raise Forbidden
     if not access and not policy:
         return await role_page(request, {"policy": request.translate("Select a policy.")}, 422)
-    attached = {"collection": "access", "action": "create", "data": {"role": role, "policy": policy}}
+    data = {"role": role, "policy": policy, **access_end(form)}
+    attached = {"collection": "access", "action": "create", "data": data}
     detached = {"collection": "access", "action": "delete", "key": access}
     try:
         effects = await change_effects(request, [detached if access else attached])
     except RollcallError as error:
         return await rejected_action(request, error)
-    return await role_page(request, effects=effects, chosen=policy)
+    return await role_page(request, effects=effects, chosen=policy, chosen_end=form.get("expires", ""))
 
 
 ROUTES: tuple[Route, ...] = (

@@ -21,10 +21,11 @@ async def role_page(
     *,
     effects: ChangeEffects | None = None,
     chosen: str = "",
+    chosen_end: str = "",
 ) -> Response:
     """Return the page of a role; `errors` are those of a rejected action on it.
 
-    `effects` are those of attaching the `chosen` policy, or of detaching one.
+    `effects` are those of attaching the `chosen` policy until the `chosen_end`, or of detaching one.
 
     Raises:
         Forbidden: The caller cannot see the role.
@@ -49,6 +50,7 @@ async def role_page(
         attachable=await read_attachable(request, policies) if may.attach else [],
         effects=effects,
         chosen=chosen,
+        chosen_end=chosen_end,
     )
 
 
