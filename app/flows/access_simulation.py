@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from time import monotonic
 
 from app.core.errors import Forbidden, InvalidPayload
@@ -60,15 +61,16 @@ class AccessSimulation:
             Forbidden: The caller is no admin.
             InvalidPayload: There are no changes, or too many, or `ip` is no address.
             ChangeRejected: A change would fail; the others are not simulated either. Only the removal of the last admin
-                is reported, not raised.
+                and failing tests of policies are reported, not raised.
             ServiceUnavailable: The changes take too long, or the database is busy.
         """
-        if not (self._directory.caller.system or (await self._directory.fresh_access()).admin):
+        access = await self._directory.fresh_access()
+        if not access.admin:
             raise Forbidden
         check_number(len(changes))
         if ip is not None and (not is_ip_rule(ip) or "/" in ip or "-" in ip):
             raise InvalidPayload('"ip" must be an IP address')
-        run = _Run(self._directory, ip, changes)
+        run = _Run(self._directory, access.owner, ip, changes)
         async with self._services.simulations:
             outcome = await run.in_transaction(self._transaction_seconds)
         await run.count_stored(outcome)
@@ -76,19 +78,20 @@ class AccessSimulation:
 
 
 class _Run:
-    """One simulation."""
+    """One simulation; its statements count as those of the `owner`."""
 
-    def __init__(self, directory: Directory, ip: str | None, changes: Sequence[Change]) -> None:
+    def __init__(self, directory: Directory, owner: str | None, ip: str | None, changes: Sequence[Change]) -> None:
         self._directory, self._ip, self._changes = directory, ip, changes
         self._services = services = directory.services
         self._commands = commands_of(changes, directory)
         self._now: datetime = services.clock()
         self._observer = RightsObserver(services.dialect, services.limits.size, services.registry, self._now)
-        self._counter = RowCounter(services.reader.fetch, written_collections(self._commands))
+        self._fetch = partial(services.reader.fetch, owner=owner)
+        self._counter = RowCounter(self._fetch, written_collections(self._commands))
 
     async def in_transaction(self, seconds: float) -> _Outcome:
         """Run the changes, and find their effects; then roll them back."""
-        await self._observer.prepare(self._services.reader)
+        await self._observer.prepare(self._fetch)
         writes = SimulatedWrites(self._directory.caller, self._services, self._directory.client_info)
         return await writes.run(self._commands, self._observer.before, self._observe, seconds)
 

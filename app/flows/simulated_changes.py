@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from app.core.errors import ChangeRejected, InvalidPayload, RollcallError
-from app.query.collection import PREFIX, USERS, Collection
+from app.query.collection import PREFIX, USERS
 from app.query.payload import Payload
 from app.repositories.commands.simulated_writes import SimulatedCommand
 from app.repositories.directory import Directory
@@ -107,12 +107,7 @@ def _written(command: WriteCommand) -> Iterator[str]:
             yield nested.collection.name
             if nested.legacy or nested.to_many:
                 yield from (f"{PREFIX}{name}" for name in ("roles", "policies", "access", "permissions"))
-            yield from (change_target(nested.collection, name) for name in nested.to_many)
-
-
-def change_target(collection: Collection, member: Any) -> str:
-    """Return the collection of the rows behind a relation."""
-    return collection.target_of(member).name
+            yield from (nested.collection.target_of(field).name for field in nested.to_many)
 
 
 def _command(change: Change, directory: Directory) -> WriteCommand:

@@ -12,6 +12,7 @@ from app.db.connection import Row
 from app.policy.access_cache import StatementReader
 from app.policy.rights_snapshot import RightsSnapshot
 from app.policy.role_tree import select_active_admins
+from app.policy.row_counter import Fetch
 from app.policy.user_groups import UserGroup, UserGroups, all_groups, read_active, read_changed
 from app.query.collection import Registry
 from app.query.size import SizeLimits
@@ -43,9 +44,9 @@ class RightsObserver:
         self._statements = UserGroups(dialect, now)
         self._active: tuple[UserGroup, ...] = ()
 
-    async def prepare(self, reader: StatementReader) -> None:
+    async def prepare(self, fetch: Fetch) -> None:
         """Group the active users, which takes longest, before the transaction begins."""
-        self._active = tuple(read_active((await reader.fetch(self._statements.active()))[0]))
+        self._active = tuple(read_active((await fetch(self._statements.active()))[0]))
 
     async def before(self, transaction: TransactionReader) -> Observation:
         """Read the rights, and store in a temporary table what decides those of each user."""
