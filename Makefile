@@ -76,6 +76,7 @@ bench: install-dev ## Run the benchmarks against bare handlers and print the rat
 	$(BIN)/python -m tests.bench.run
 	$(BIN)/python -m tests.bench.access
 	$(BIN)/python -m tests.bench.who_can
+	$(BIN)/python -m tests.bench.simulation
 	$(BIN)/python -m tests.bench.api_tokens
 	$(BIN)/python -m tests.bench.disturbances
 	$(BIN)/python -m tests.bench.sign_in
