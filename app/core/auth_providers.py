@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -23,6 +24,7 @@ MIN_SIMILARITY = 0.4
 """Ratio of `difflib` from which the nearest setting is suggested."""
 REQUIRED_URLS = {"openid": ("issuer_url",), "oauth2": ("authorize_url", "access_url", "profile_url")}
 """The URLs that each driver needs."""
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 PROTOCOL_PARAMETERS = frozenset(
     {"client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "response_type", "state"}
 )
@@ -167,6 +169,20 @@ def load_providers(names: Sequence[str], variables: Mapping[str, str | None]) ->
     values = {name.upper(): value for name, value in variables.items() if value}
     owners = {name: _owner(name, names) for name in values}
     return tuple(_load(name, {each: values[each] for each in values if owners[each] == name}) for name in names)
+
+
+def unencrypted_urls(providers: Sequence[ProviderSettings]) -> list[str]:
+    """Return a line for each URL over which secrets would be sent without TLS, unless it is on this machine."""
+    urls = [
+        (variable_name(each.name, name), urlsplit(getattr(each, name) or ""))
+        for each in providers
+        for name in REQUIRED_URLS[each.driver]
+    ]
+    return [
+        f"{variable}: should start with https://"
+        for variable, url in urls
+        if url.scheme.lower() == "http" and url.hostname not in LOCAL_HOSTS
+    ]
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 
 from app.core.auth_providers import PREFIX as PROVIDER_PREFIX
-from app.core.auth_providers import ProviderSettings, load_providers
+from app.core.auth_providers import ProviderSettings, load_providers, unencrypted_urls
 from app.core.env_file import ENCODING, ENV_FILE, find_misspelled, read_names
 from app.core.errors import OperatorError
 from app.core.hashing import HashCost
@@ -544,6 +544,7 @@ def setting_warnings(settings: Settings) -> list[str]:
     misspelled = find_misspelled(names, [name.upper() for name in Settings.model_fields])
     return [
         *_unsafe_settings(settings),
+        *unencrypted_urls(settings.auth_providers),
         *(f"{name} is not a setting. Did you mean {setting}?" for name, setting in misspelled.items()),
     ]
 

@@ -183,6 +183,15 @@ async def test_a_response_is_accepted_once(connect, provider):
     assert provider.calls == calls
 
 
+async def test_a_response_is_accepted_once_on_all_nodes(connect):
+    browser, other_node = await connect(), await connect()
+    url = await browser.authorize(await browser.begin(redirect=APP))
+    other_node.cookies = dict(browser.cookies)
+    assert (await other_node.get(url)).headers["location"] == APP
+
+    await assert_refused(browser, INVALID_CREDENTIALS, browser.get(url))
+
+
 async def test_concurrent_replays_sign_in_once(connect):
     browser = await connect()
     url = await browser.authorize(await browser.begin(redirect=APP))
@@ -338,3 +347,17 @@ async def test_an_unknown_provider_has_no_route(connect):
 
     assert error_of(await browser.get("/auth/login/other")) == (404, "ROUTE_NOT_FOUND")
     assert error_of(await browser.get("/auth/login/other/callback")) == (404, "ROUTE_NOT_FOUND")
+
+
+async def test_a_lost_group_never_takes_the_role_of_the_last_admin(connect, provider):
+    admin = uid("role-Administrator")
+    browser = await connect(role_mapping=f'{{"admins": "{admin}"}}')
+    provider.user["groups"] = ["admins"]
+    await browser.sign_in()
+    async with browser.system.database.transaction() as connection:
+        others = update(User).where(User.external_identifier.is_distinct_from("subject-1"))
+        await connection.execute(others.values(status="suspended"))
+    provider.user["groups"], browser.cookies = [], {}
+
+    await assert_refused(browser, "UNPROCESSABLE_CONTENT", browser.sign_in())
+    assert str((await row_of(browser.system, "subject-1"))["role"]) == admin

@@ -3,7 +3,7 @@
 import pytest
 
 from app.core.auth_providers import load_providers
-from app.core.config import ConfigurationError, load_settings
+from app.core.config import ConfigurationError, load_settings, setting_warnings
 from tests.readme.pages import page, snippets
 
 VALID = {
@@ -95,6 +95,13 @@ def test_a_variable_belongs_to_the_provider_with_the_longest_name():
 
 def test_without_providers_variables_of_other_programs_are_ignored(monkeypatch):
     assert load(monkeypatch, {"AUTH_COMPANY_DRIVER": "openid", "AUTH_TOKEN": "x"}).auth_providers == ()
+
+
+@pytest.mark.parametrize(("url", "warns"), [("http://login.example.com", True), ("http://127.0.0.1:80", False)])
+def test_a_provider_without_tls_is_a_warning(monkeypatch, url, warns):
+    settings = load(monkeypatch, {**VALID, "AUTH_COMPANY_ISSUER_URL": url})
+
+    assert ("AUTH_COMPANY_ISSUER_URL: should start with https://" in setting_warnings(settings)) is warns
 
 
 def test_settings_of_providers_are_read_from_the_env_file(tmp_path):
