@@ -57,6 +57,7 @@ test-nightly: install-dev ## Run all tests, including the long ones
 
 test-browser: $(BROWSER_INSTALLED) ## Run the tests of the Studio in Chromium, if it is installed
 	@$(BIN)/python -m tests.browser.axe_script || true
+	@$(BIN)/python -m tests.browser.openid_provider || true
 	@if $(BIN)/python -m tests.browser.requirements; then $(BIN)/pytest tests/browser --numprocesses 2; fi
 
 coverage: install-dev ## Run the tests; fail if coverage of lines and branches is below the floor

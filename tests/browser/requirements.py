@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import axe_script
+from tests.browser.openid_provider import installation
 
 DIRECTORY = Path(__file__).parent
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -48,9 +49,18 @@ def report(terminal: pytest.TerminalReporter) -> None:
     elif missing := missing_requirements():
         terminal.section("Browser tests did not run", sep="!", red=True)
         terminal.line(" ".join(missing))
-    elif is_axe_missing():
+    else:
+        _report_skipped(terminal)
+
+
+def _report_skipped(terminal: pytest.TerminalReporter) -> None:
+    """Write which tests were skipped because a package of npm is missing."""
+    if is_axe_missing():
         terminal.section("Tests of accessibility did not run", sep="!", red=True)
         terminal.line("axe-core is missing; `make test-browser` fetches it if npm is installed.")
+    if not installation.is_installed():
+        terminal.section("Tests of single sign-on did not run", sep="!", red=True)
+        terminal.line("oidc-provider is missing; `make test-browser` installs it if npm is installed.")
 
 
 if __name__ == "__main__":
