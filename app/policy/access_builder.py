@@ -55,6 +55,7 @@ class AccessBuilder:
         policy_ids = {row[0] for row in in_force}
         admin, app = (any(row[flag] for row in in_force) for flag in (2, 3))
         read_only = scope is not None and scope.read_only
+        token_end = [scope.expires] if scope is not None and scope.expires is not None else []
         # An admin is exempt from the conditions of policies; other owners of a token are subject to all of theirs.
         imposing = set[str]() if any(row[2] for row in applicable) else {row[0] for row in applicable} - policy_ids
         rules = self._rules(permissions, policy_ids, imposing, app=app)
@@ -76,7 +77,7 @@ class AccessBuilder:
             ),
             registry=self._registry,
             ends=rows.ends,
-            expires=min(rows.ends.values(), default=None),
+            expires=min([*rows.ends.values(), *token_end], default=None),
         )
 
     def _rules(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Select
@@ -265,7 +266,7 @@ class AccessCache:
             raise InvalidCredentials
         rows = await self._query_rows(caller)
         if not caller.anonymous:
-            _check_usable(caller, rows)
+            _check_usable(caller, rows, self._clock())
         return self._with_shape(caller, self.assemble(caller, rows)), rows
 
     async def _query_rows(self, caller: Caller) -> AccessRows:
@@ -301,7 +302,7 @@ class AccessCache:
         return replace(access, shape=shape, owner=access.user or ANONYMOUS, bindings=bindings)
 
 
-def _check_usable(caller: Caller, rows: AccessRows) -> None:
+def _check_usable(caller: Caller, rows: AccessRows, now: datetime) -> None:
     """Raise InvalidCredentials unless an active user may use the credentials at this address, and now.
 
     Whoever finds out that an API token has expired holds it and is at an address where it was valid.
@@ -310,4 +311,6 @@ def _check_usable(caller: Caller, rows: AccessRows) -> None:
     if state.user is None or state.status != "active" or not (scope is None or scope.is_usable_at(caller.ip)):
         raise InvalidCredentials
     if not state.live:
-        raise APITokenExpired if scope is not None else InvalidCredentials
+        raise InvalidCredentials
+    if scope is not None and scope.expires is not None and now >= scope.expires:
+        raise APITokenExpired

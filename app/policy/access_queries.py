@@ -30,7 +30,7 @@ from app.db.base import Timestamp
 from app.db.models import ACCESS_EXPIRY, VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
 from app.policy.access_expiry import NO_ENDS, PolicyEnds, json_rows, parse_ends, policy_ends, valid_access
-from app.policy.api_token_scope import APITokenScope, is_unexpired, parse_scope, scope_columns, token_owner
+from app.policy.api_token_scope import APITokenScope, parse_scope, scope_columns, token_owner
 from app.policy.grantor_rights import CONDITIONAL_ACTIONS, GrantedPolicy
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
 from app.policy.role_tree import with_ancestors
@@ -99,8 +99,6 @@ def _is_live(caller: Caller, me: FromClause, now: datetime | BoundParameter) -> 
     if caller.tfa_setup_required:
         is_live = _is_live(caller._replace(tfa_setup_required=False), me, now)
         return case((~is_live, literal(0)), (me.c.tfa_secret.is_(None), literal(TFA_SETUP_REQUIRED)), else_=literal(1))
-    if caller.api_token is not None:
-        return is_unexpired(caller, now)
     if caller.session is None:
         return true()
     session = and_(_SESSIONS.c.token == literal(parameter(caller.session), Text()), _SESSIONS.c.user == me.c.id)

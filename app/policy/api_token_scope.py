@@ -5,15 +5,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Text, cast, exists, literal, or_, select, union
+from sqlalchemy import ColumnElement, Text, cast, exists, literal, select, union
 from sqlalchemy.sql.selectable import ScalarSelect
 
 from app.core.bindings import BoundParameter, parameter
 from app.core.caller import Caller
 from app.core.ip_addresses import ip_matches
-from app.db.base import Timestamp
 from app.db.models import API_TOKEN_POLICIES, API_TOKENS, Access, User
-from app.policy.access_expiry import json_rows, valid_access
+from app.policy.access_expiry import json_rows, parse_end, valid_access
 from app.query.sql_functions import JSONArray, JSONRows
 
 _TOKENS, _SCOPES = API_TOKENS.c, API_TOKEN_POLICIES.c
@@ -29,6 +28,7 @@ class APITokenScope:
     """
 
     id: str
+    expires: datetime | None
     read_only: bool
     ip_access: tuple[str, ...]
     policies: frozenset[str] | None
@@ -47,15 +47,9 @@ def token_owner(caller: Caller) -> ScalarSelect[Any]:
     return select(_TOKENS.user).where(_is_token(caller)).scalar_subquery()
 
 
-def is_unexpired(caller: Caller, now: datetime | BoundParameter) -> ColumnElement[bool]:
-    """Return whether the API token of a caller exists and has not expired."""
-    unexpired = or_(_TOKENS.expires.is_(None), _TOKENS.expires > literal(now, Timestamp()))
-    return exists(select(1).where(_is_token(caller), unexpired))
-
-
 def scope_columns(caller: Caller, now: datetime | BoundParameter) -> list[ColumnElement[Any]]:
     """Return the columns for `parse_scope`: the API token of a caller and the policies in its scope, as JSON texts."""
-    cells = (_TOKENS.id, _TOKENS.read_only, _TOKENS.scoped, cast(_TOKENS.ip_access, Text))
+    cells = (_TOKENS.id, _TOKENS.expires, _TOKENS.read_only, _TOKENS.scoped, cast(_TOKENS.ip_access, Text))
     token = select(cast(JSONRows(JSONArray(*cells)), Text)).where(_is_token(caller))
     has_role = exists(select(1).where(_USERS.c.id == token_owner(caller), _USERS.c.role.is_not(None)))
     scope = union(
@@ -67,10 +61,12 @@ def scope_columns(caller: Caller, now: datetime | BoundParameter) -> list[Column
 
 def parse_scope(token: str, policies: str) -> APITokenScope | None:
     """Return the scope from the values of `scope_columns`; None if the token does not exist."""
-    for key, read_only, scoped, ip_access in orjson.loads(token):
+    for key, expires, read_only, scoped, ip_access in orjson.loads(token):
         rules = tuple(ip_access.split(",")) if ip_access else ()
         keys = frozenset(policy for (policy,) in orjson.loads(policies))
-        return APITokenScope(key, bool(read_only), rules, keys if scoped else None)
+        return APITokenScope(
+            key, parse_end(expires) if expires else None, bool(read_only), rules, keys if scoped else None
+        )
     return None
 
 

@@ -127,7 +127,7 @@ class Access:
     ends: Mapping[str, datetime] = field(default_factory=dict, compare=False)
     """When each policy that the caller holds for a limited time ends, whatever its IP address."""
     expires: datetime | None = None
-    """The first of these times, from which on this access is no longer the caller's."""
+    """The first of these times and the end of the API token, from which on this access is no longer the caller's."""
 
     @property
     def version(self) -> AccessVersion:

@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, text, update
 
-from app.core.clock import utc_now
 from app.core.errors import APITokenExpired, InvalidCredentials
 from app.db.models import API_TOKENS, User
 from app.flows.api_tokens import APITokenService
+from app.testing import open_system
 from tests.api_tokens.tokens import IP, caller_with, create_token, token_caller
 from tests.base_data import caller, uid
+from tests.flows.clock import FrozenClock
 from tests.test_revocation import EMAILS, write
 
 INVALIDATIONS = {
@@ -77,15 +78,21 @@ async def test_the_last_use_of_a_token_changes_no_access_version(writable_db):
     assert versions[0] == versions[1]
 
 
-async def test_a_token_ends_at_the_moment_it_expires(writable_db):
-    created = await create_token(writable_db, "ed", expires=(utc_now() + timedelta(hours=1)).isoformat())
-    before = await writable_db.execute(EMAILS, caller=caller_with(created.secret))
-    services = writable_db.services
-    object.__setattr__(services.access_cache, "_clock", lambda: created.token.expires)
+async def test_a_cached_token_ends_at_the_moment_it_expires(writable_db):
+    clock = FrozenClock()
+    expires = clock.now + timedelta(hours=1)
+    async with open_system(writable_db.settings, clock) as system:
+        token = await token_caller(system, "ed", expires=expires.isoformat())
+        await system.execute(EMAILS, caller=token)
+        clock.now = expires - timedelta(seconds=1)
+        before = await system.execute(EMAILS, caller=token)
+        clock.now = expires
+        after = await system.execute(EMAILS, caller=token)
 
-    with pytest.raises(APITokenExpired):
-        await services.access_cache.reload(caller_with(created.secret))
+    assert before.data
     assert before.data["users"]
+    assert after.errors
+    assert type(after.errors[0].original_error) is APITokenExpired
 
 
 async def test_an_unknown_token_is_rejected(readonly_db):
