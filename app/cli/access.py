@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.runner import run
+from app.cli.terminal import printable
 from app.core.caller import SYSTEM
 from app.core.config import Settings
 from app.core.errors import OperatorError
@@ -54,11 +55,11 @@ def explain(
     explanation = run(answer)
     typer.echo("Allowed." if explanation.allowed else "Not allowed.")
     for reason in explanation.reasons:
-        typer.echo(f"- {reason}")
+        typer.echo(f"- {printable(reason)}")
     if explanation.enough:
         typer.echo("Each of these changes would allow it:")
     for change in explanation.enough:
-        typer.echo(f"- {change}")
+        typer.echo(f"- {printable(change)}")
     if not explanation.allowed:
         raise typer.Exit(1)
 
@@ -80,7 +81,7 @@ def who_can(
         return await AccessHolders(await _directory(database, settings)).find(question)
 
     for line in holders_lines(run(find)):
-        typer.echo(line)
+        typer.echo(printable(line))
 
 
 @commands.command()
@@ -99,7 +100,7 @@ def diff(
 
     report = run(simulate)
     for line in report_lines(report):
-        typer.echo(line)
+        typer.echo(printable(line))
     if report.is_refused:
         raise typer.Exit(1)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.system_directory import run_with_directory, user_id
+from app.cli.terminal import printable
 from app.core.errors import Forbidden, OperatorError
 from app.flows.api_tokens import APITokenService
 from app.repositories.directory import Directory
@@ -24,7 +25,7 @@ def list_(email: Email) -> None:
         return await APITokenService(directory).all(await user_id(directory, email))
 
     for token in run_with_directory(read):
-        typer.echo("\t".join(_columns(token)))
+        typer.echo("\t".join(map(printable, _columns(token))))
 
 
 @commands.command()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.runner import run
+from app.cli.terminal import printable
 from app.core.caller import SYSTEM, Caller
 from app.core.config import Settings
 from app.core.errors import OperatorError
@@ -67,7 +68,7 @@ def plan(
     outcome = _apply(path, Options(prune=prune, allow_unknown=allow_unknown, dry_run=True))
     typer.echo(f"Plan: {summary(outcome.changes)}." if outcome.changes else NO_CHANGES)
     for line in run(lambda database, settings: _effects(database, settings, outcome), warn=False):
-        typer.echo(line)
+        typer.echo(printable(line))
     _fail_if_tests_failed(outcome)
     if outcome.changes and detailed_exitcode:
         raise typer.Exit(CHANGES_EXIT_CODE)
@@ -144,7 +145,7 @@ def _apply(path: Path, options: Options, user: str | None = None) -> ApplyOutcom
 
     outcome, registry = run(write)
     for line in lines(outcome.changes, registry):
-        typer.echo(line)
+        typer.echo(printable(line))
     for warning in outcome.warnings:
         typer.echo(f"Warning: {warning}", err=True)
     return outcome
@@ -177,5 +178,7 @@ async def _caller(email: str, services: Services) -> Caller:
 
 def _fail_if_tests_failed(outcome: ApplyOutcome) -> None:
     if outcome.failures:
-        typer.echo("\n".join(["Tests fail:", *(f"- {failure}" for failure in outcome.failures)]), err=True)
+        typer.echo(
+            "\n".join(["Tests fail:", *(f"- {printable(str(failure))}" for failure in outcome.failures)]), err=True
+        )
         raise typer.Exit(1)

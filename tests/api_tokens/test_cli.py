@@ -2,7 +2,7 @@
 
 import re
 
-from tests.api_tokens.tokens import caller_with
+from tests.api_tokens.tokens import caller_with, create_token
 from tests.base_data import uid
 from tests.cli.commands import run_command
 
@@ -42,3 +42,12 @@ async def test_the_command_line_says_what_is_wrong(system):
     assert "There is no policy named Nothing." in no_policy.err
     assert '"policies" must be policies of the user' in not_held.err
     assert "has no API token with the id" in no_token.err
+
+
+async def test_a_name_does_not_control_the_terminal_of_the_operator(system):
+    """Every user names their own tokens: an escape sequence or a line break could hide one, or show another."""
+    await create_token(system, "vi", name="a\x1b[2K\r\nb\tc\u202e")
+    listed = await run_command(system.settings.database_url, "users", "tokens", "list", "vi@example.com")
+    (line,) = listed.out.splitlines()
+
+    assert line.split("\t")[1] == "a?[2K??b?c?"
