@@ -64,7 +64,7 @@ class Exchange:
     def watch_client(self) -> None:
         """Cancel the task of the request when its client leaves; ignored as long as the body isn't read completely.
 
-        Whoever reads the body notices by itself that the client leaves.
+        Code that reads the body notices by itself that the client leaves.
         """
         if self.watcher is None and (self._body_ended or self.head.has_no_body):
             self.watcher = asyncio.ensure_future(self._cancel_when_client_leaves())

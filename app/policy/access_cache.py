@@ -305,7 +305,7 @@ class AccessCache:
 def _check_usable(caller: Caller, rows: AccessRows, now: datetime) -> None:
     """Raise InvalidCredentials unless an active user may use the credentials at this address, and now.
 
-    Whoever finds out that an API token has expired holds it and is at an address where it was valid.
+    A caller who learns that an API token has expired holds it, and is at an address where it was valid.
     """
     state, scope = rows.state, rows.scope
     if state.user is None or state.status != "active" or not (scope is None or scope.is_usable_at(caller.ip)):

@@ -226,7 +226,7 @@ async def test_nobody_extends_their_own_right(grantors):
 
 
 async def test_nobody_lets_a_condition_of_others_expire(grantors):
-    """A policy that only requires TFA may not be given an end by someone who lacks the rights that it restricts."""
+    """A policy that only requires TFA may not get an end from a caller who lacks the rights that it restricts."""
     admin = grantors.system.directory(ADA)
     policy = await admin["policies"].create_one({"name": "TFA", "enforce_tfa": True})
     row = await admin["access"].create_one({"policy": policy, "role": uid("role-App")})

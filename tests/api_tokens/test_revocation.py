@@ -1,4 +1,4 @@
-"""An API token loses its rights at the next statement, whoever takes them away and however."""
+"""An API token loses its rights at the next statement, in whatever way they are taken away."""
 
 import asyncio
 from datetime import timedelta

@@ -25,7 +25,7 @@ ID_BYTES = 32
 class SignInAttempt:
     """An attempt: its provider, where it leads to, and the one-time password that the user entered before, if any.
 
-    `consent` is whether the provider was told to ask the user for consent again.
+    `consent` is whether the provider had to request the consent of the user again.
     """
 
     provider: str

@@ -13,7 +13,7 @@ from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
 
 SECRET_PARTS = ("password", "token", "secret", "hash", "auth_data")
-"""Parts of the names of columns whose values sign in as a user, or prove who somebody is."""
+"""Parts of the names of columns whose values sign in as a user, or prove who a user is."""
 _COLUMNS = {
     True: text("""
 SELECT column_name, is_nullable = 'YES', data_type IN ('text', 'character varying', 'character')

@@ -33,8 +33,8 @@ NO_RIGHTS = GrantorRights((), frozenset())
 async def check_delegation(work: WriteContext) -> None:
     """Check that the author of a write held every right that it granted to anyone, before the write began.
 
-    Whoever sets the fields that a user logs in with can act as that user, and must hold all its rights, those before
-    the write and those after it.
+    A caller who sets the fields that a user logs in with can act as that user, and must hold all its rights, those
+    before the write and those after it.
 
     Raises:
         Forbidden: The write granted more, or changed the sign-in fields of a user with more rights.

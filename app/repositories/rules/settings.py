@@ -15,8 +15,8 @@ REGISTRATION_FIELDS = {REGISTRATION, REGISTRATION_ROLE, *REGISTRATION_CONDITIONS
 class SettingsRules(CollectionRules):
     """Rules of the project settings.
 
-    Regular expressions are valid. Whoever sets the registration role, or changes who can register with it, must hold
-    all its rights.
+    Regular expressions are valid. A caller who sets the registration role, or changes who can register with it, must
+    hold all its rights.
     """
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
