@@ -17,7 +17,7 @@ from app.db.database import Database
 from app.extensions.contents import Extensions
 from app.extensions.jobs import running_extensions
 from app.extensions.loading import Register, load_extensions
-from app.flows.access_expiry_job import AccessExpiryJob
+from app.flows.access.expiry_job import AccessExpiryJob
 from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob

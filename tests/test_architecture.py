@@ -41,6 +41,7 @@ SAME_MODULE_NAMES = {
     "assets": LAYERS,
     "base": "what the other modules of a package build on",
     "cache": "the LRU cache itself, and the cache of query plans",
+    "explanation": "of what a policy decides, and of what a user may do",
     "invitations": LAYERS,
     "mutations": "root fields, and their plans",
     "personal_data": LAYERS,

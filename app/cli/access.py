@@ -11,12 +11,12 @@ from app.core.caller import SYSTEM
 from app.core.config import Settings
 from app.core.errors import OperatorError
 from app.db.database import Database
-from app.flows.access_explanation import AccessExplainer, AccessQuestion
-from app.flows.access_simulation import AccessSimulation
-from app.flows.simulated_changes import parse_changes
-from app.flows.simulation_report import SimulationReport
-from app.flows.simulation_text import report_lines
-from app.flows.who_can import DEFAULT_LIMIT, AccessHolders, Holders, HoldersQuestion, holders_lines
+from app.flows.access.explanation import AccessExplainer, AccessQuestion
+from app.flows.access.simulated_changes import parse_changes
+from app.flows.access.simulation import AccessSimulation
+from app.flows.access.simulation_report import SimulationReport
+from app.flows.access.simulation_text import report_lines
+from app.flows.access.who_can import DEFAULT_LIMIT, AccessHolders, Holders, HoldersQuestion, holders_lines
 from app.policy.explanation import Explanation
 from app.policy_files.sources import read_bytes
 from app.policy_files.yaml_reader import read_yaml

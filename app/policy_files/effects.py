@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.core.errors import RollcallError
-from app.flows.access_simulation import AccessSimulation
-from app.flows.simulated_changes import MAX_CHANGES, Change
-from app.flows.simulation_text import report_lines
+from app.flows.access.simulated_changes import MAX_CHANGES, Change
+from app.flows.access.simulation import AccessSimulation
+from app.flows.access.simulation_text import report_lines
 from app.policy_files.changes import RightsChange
 from app.repositories.directory import Directory
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app.core.errors import Forbidden, RollcallError, UnprocessableContent
 from app.core.timestamps import format_timestamp
-from app.flows.access_expiry_job import AccessExpiryJob
+from app.flows.access.expiry_job import AccessExpiryJob
 from app.flows.import_export import export_file, import_file
 from app.flows.outbox_worker import OutboxWorker
 from app.testing import open_system

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from app.core.caller import SYSTEM, Caller
 from app.core.errors import Forbidden
-from app.flows.access_explanation import AccessExplainer, AccessQuestion
+from app.flows.access.explanation import AccessExplainer, AccessQuestion
 from tests.base_data import uid
 from tests.policy.strategies import IPS, USERS, directories, filters, replace
 

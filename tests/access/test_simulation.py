@@ -7,8 +7,8 @@ import pytest
 
 from app.core.caller import SYSTEM
 from app.core.errors import ChangeRejected, Forbidden, InvalidPayload, ServiceUnavailable
-from app.flows.access_simulation import AccessSimulation
-from app.flows.simulated_changes import MAX_CHANGES, Change, commands_of, parse_changes
+from app.flows.access.simulated_changes import MAX_CHANGES, Change, commands_of, parse_changes
+from app.flows.access.simulation import AccessSimulation
 from app.repositories.commands.simulated_writes import SimulatedWrites
 from app.repositories.directory import Directory
 from app.repositories.hooks import Hooks

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from app.core.caller import Caller
 from app.core.errors import ChangeRejected, Forbidden, InvalidCredentials, RollcallError
-from app.flows.access_simulation import AccessSimulation
-from app.flows.simulated_changes import parse_changes
+from app.flows.access.simulated_changes import parse_changes
+from app.flows.access.simulation import AccessSimulation
 from app.query.collection import BUILT_IN
 from app.query.read import Read
 from tests.access.contents import contents_of

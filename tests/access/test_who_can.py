@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.core.caller import SYSTEM
 from app.core.errors import Forbidden, InvalidPayload
-from app.flows.who_can import AccessHolders, HoldersQuestion
+from app.flows.access.who_can import AccessHolders, HoldersQuestion
 from tests.access.test_explanation_property import FIELDS, draw_system, explain, write_permission
 from tests.base_data import OFFICE_IP, caller, uid
 from tests.policy.strategies import USERS

@@ -17,9 +17,9 @@ from sqlalchemy import text
 
 from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
-from app.flows.access_simulation import AccessSimulation
+from app.flows.access.simulated_changes import parse_changes
+from app.flows.access.simulation import AccessSimulation
 from app.flows.bootstrap import bootstrap
-from app.flows.simulated_changes import parse_changes
 from app.testing import TestSystem, open_system
 from tests.access.contents import TABLES
 from tests.base_data import Rows, uid

@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from app.core.caller import SYSTEM
 from app.core.config import Settings
+from app.flows.access.who_can import AccessHolders, HoldersQuestion
 from app.flows.bootstrap import bootstrap
-from app.flows.who_can import AccessHolders, HoldersQuestion
 from app.testing import TestSystem, open_system
 from tests.base_data import Rows, uid
 from tests.bench.access import fill

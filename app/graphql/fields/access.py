@@ -8,8 +8,8 @@ from typing import Any
 import strawberry
 from strawberry.types.field import StrawberryField
 
-from app.flows.access_explanation import AccessExplainer, AccessQuestion
-from app.flows.who_can import AccessHolders, HoldersQuestion
+from app.flows.access.explanation import AccessExplainer, AccessQuestion
+from app.flows.access.who_can import AccessHolders, HoldersQuestion
 from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types.builder import TypeBuilder
 

@@ -11,8 +11,8 @@ from typing import Any
 import strawberry
 from strawberry.types.field import StrawberryField
 
-from app.flows.access_simulation import AccessSimulation
-from app.flows.simulated_changes import parse_changes
+from app.flows.access.simulated_changes import parse_changes
+from app.flows.access.simulation import AccessSimulation
 from app.graphql.fields.access import as_namespace
 from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types.builder import TypeBuilder

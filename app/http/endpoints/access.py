@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from app.flows.access_explanation import AccessExplainer, AccessQuestion
-from app.flows.access_simulation import AccessSimulation
-from app.flows.simulated_changes import parse_changes
+from app.flows.access.explanation import AccessExplainer, AccessQuestion
+from app.flows.access.simulated_changes import parse_changes
+from app.flows.access.simulation import AccessSimulation
+from app.flows.access.who_can import AccessHolders, HoldersQuestion
 from app.flows.tfa_policy import FlowOperation
-from app.flows.who_can import AccessHolders, HoldersQuestion
 from app.http.authentication import Authenticator
 from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
 from app.http.response import Response, data_response

@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from app.core.timestamps import format_timestamp
-from app.flows.simulation_report import ActionChange, Effect, FieldRowsChange, HolderStanding, NamedRole, RowCounts
+from app.flows.access.simulation_report import (
+    ActionChange,
+    Effect,
+    FieldRowsChange,
+    HolderStanding,
+    NamedRole,
+    RowCounts,
+)
 from app.policy.access_difference import ActionDifference, RowComparison, Standing
 from app.policy.access_effects import AccessEffect
 from app.policy.row_counter import RowCounter

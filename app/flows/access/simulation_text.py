@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from app.flows.simulation_report import ActionChange, Effect, RowCounts, SimulationReport
+from app.flows.access.simulation_report import ActionChange, Effect, RowCounts, SimulationReport
 
 LOCKOUTS = {
     "active": "can no longer sign in",

@@ -10,9 +10,9 @@ from time import monotonic
 from app.core.errors import Forbidden, InvalidPayload
 from app.core.ip_addresses import is_ip_rule
 from app.db.transaction import WriteTransaction
-from app.flows.simulated_changes import Change, check_number, commands_of, written_collections
-from app.flows.simulation_report import LastAdmin, SimulationReport
-from app.flows.simulation_result import effect_of, is_locked_out
+from app.flows.access.simulated_changes import Change, check_number, commands_of, written_collections
+from app.flows.access.simulation_report import LastAdmin, SimulationReport
+from app.flows.access.simulation_result import effect_of, is_locked_out
 from app.policy.access_cache import AccessCache
 from app.policy.access_difference import ActionDifference, action_difference
 from app.policy.access_effects import AccessEffect, EffectFinder

@@ -12,7 +12,7 @@ from app.core.caller import Caller
 from app.core.errors import APITokenRefused, Forbidden, InvalidPayload
 from app.core.timestamps import format_timestamp
 from app.core.values import is_storable
-from app.flows.candidate_permissions import (
+from app.flows.access.candidate_permissions import (
     AccessTarget,
     CandidatePermission,
     candidate_permissions,

@@ -10,8 +10,8 @@ from sqlalchemy import and_, select, true
 from app.core.errors import Forbidden, InvalidPayload
 from app.core.ip_addresses import ip_matches
 from app.db.models import Permission
-from app.flows.access_explanation import AccessQuestion, parse_target
-from app.flows.candidate_permissions import AccessTarget, candidate_permissions
+from app.flows.access.candidate_permissions import AccessTarget, candidate_permissions
+from app.flows.access.explanation import AccessQuestion, parse_target
 from app.policy.access_holders import Grant, HolderQuery, Scopes
 from app.policy.access_queries import permission_rows, policy_rows
 from app.policy.rules import Access, AccessState
