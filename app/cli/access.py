@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.runner import run
-from app.cli.terminal import printable
 from app.core.caller import SYSTEM
 from app.core.config import Settings
 from app.core.errors import OperatorError
+from app.core.terminal import printable
 from app.db.database import Database
 from app.flows.access.explanation import AccessExplainer, AccessQuestion
 from app.flows.access.simulated_changes import parse_changes

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from app.cli.system_directory import run_with_directory, user_id
-from app.cli.terminal import printable
 from app.core.errors import Forbidden, OperatorError
+from app.core.terminal import printable
 from app.flows.api_tokens import APITokenService
 from app.repositories.directory import Directory
 from app.repositories.stores.api_tokens import APIToken

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from app.cli.runner import run
-from app.cli.terminal import printable
 from app.core.caller import SYSTEM, Caller
 from app.core.config import Settings
 from app.core.errors import OperatorError
+from app.core.terminal import printable
 from app.db.database import Database
 from app.policy.expectations import PolicyTest
 from app.policy_files.applying import ApplyOutcome, DocumentWriter, Options

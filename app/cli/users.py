@@ -9,6 +9,7 @@ import typer
 from app.cli import api_tokens, personal_data, user_deletion
 from app.cli.runner import run
 from app.core.config import Settings
+from app.core.terminal import printable
 from app.db.database import Database
 from app.flows.user_admin import UserAdmin, generate_password
 from app.repositories.services import Services
@@ -30,7 +31,7 @@ def list_() -> None:
 
     async def print_users(user_admin: UserAdmin) -> None:
         async for user in user_admin.all():
-            typer.echo(f"{user['email'] or '-'}\t{user['status']}\t{user['role'] or '-'}")
+            typer.echo("\t".join(printable(user[name] or "-") for name in ("email", "status", "role")))
 
     _run_with_user_admin(print_users)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.terminal import printable
 from app.db.seeds import PUBLIC_POLICY
 from app.upgrade.flatten import PUBLIC_ROLE
-from app.upgrade.text_tables import printable
 
 
 @dataclass(frozen=True, slots=True)

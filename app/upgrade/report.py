@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.padding import Padding
 
+from app.core.terminal import printable
 from app.upgrade.difference_kinds import GENERAL_DIFFERENCES, Difference, DifferenceKind, Direction
 from app.upgrade.inspection import ROLE_FLAGS
 from app.upgrade.revert_preview import RevertPreview
@@ -15,7 +16,6 @@ from app.upgrade.text_tables import (
     format_ip_access,
     format_omitted,
     pluralize,
-    printable,
     render,
 )
 from app.upgrade.upgrade_preview import UpgradePreview

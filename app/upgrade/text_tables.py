@@ -1,10 +1,12 @@
-"""Formats plain text of 100 columns: tables, numbers, and names from the database, safe to print."""
+"""Formats plain text of 100 columns: tables and numbers, safe to print."""
 
 from collections.abc import Callable
 from io import StringIO
 
 from rich.console import Console
 from rich.table import Table
+
+from app.core.terminal import printable
 
 WIDTH = 100
 
@@ -26,11 +28,6 @@ def create_table(*headings: str, number_headings: tuple[str, ...] = ()) -> Table
     for heading in number_headings:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
-
-
-def printable(name: str) -> str:
-    """Replace characters that could control a terminal by question marks."""
-    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def format_ip_access(ip_access: str | None) -> str:
