@@ -8,10 +8,11 @@ import typer
 
 from app.cli import api_tokens, personal_data, user_deletion
 from app.cli.runner import run
-from app.core.config import Settings
+from app.core.config import Settings, load_settings
 from app.core.terminal import printable
 from app.db.database import Database
-from app.flows.user_admin import UserAdmin, generate_password
+from app.flows.user_admin import UserAdmin
+from app.passwords.generation import generate_password
 from app.repositories.services import Services
 
 commands = typer.Typer(no_args_is_help=True, help="Manage users without signing in.")
@@ -91,7 +92,7 @@ def _run_with_user_admin(work: Callable[[UserAdmin], Awaitable[None]]) -> None:
 
 def _password(*, generate: bool) -> str:
     if generate:
-        return generate_password()
+        return generate_password(load_settings().password_min_length)
     if not sys.stdin.isatty():
         return sys.stdin.readline().removesuffix("\n")
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))

@@ -164,6 +164,8 @@ VALIDATION_REASONS = {
     "nempty": "Value can't be empty",
     "email": "Value has to be a valid email address",
     "regex": "Value doesn't have the correct format",
+    "min_length": "Value has to have at least {valid} characters",
+    "common": "Value is one of the most common passwords; choose one that is harder to guess",
 }
 
 
@@ -180,7 +182,7 @@ class FailedValidation(RollcallError):
 
     @property
     def text(self) -> str:
-        path, reason = self.details["path"], VALIDATION_REASONS.get(self.details["type"])
+        path, reason = self.details["path"], VALIDATION_REASONS.get(self.details["type"], "").format_map(self.details)
         location = f' at "{".".join(path)}"' if path else ""
         return f'Validation failed for field "{self.details["field"]}"{location}.' + (f" {reason}." if reason else "")
 

@@ -1,6 +1,5 @@
 """Bootstrap: migrates the database and creates the first admin, the public policy and the settings if missing."""
 
-import secrets
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -10,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.config import Settings
 from app.core.email_addresses import email_spellings
-from app.core.errors import OperatorError
+from app.core.errors import OperatorError, RollcallError
 from app.core.hashing import hash_password
 from app.db import seeds
 from app.db.database import Database
@@ -18,7 +17,9 @@ from app.db.email_index import duplicate_spellings, ensure_email_index
 from app.db.migrate import migrate_up_in_transaction
 from app.db.models import Access, Policy, Role, User
 from app.db.models import Settings as SettingsRow
+from app.passwords.generation import generate_password
 from app.policy.role_tree import select_active_admins
+from app.repositories.rules.password_policy import check_quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,11 @@ async def bootstrap(database: Database, settings: Settings) -> BootstrapResult:
     If there is an active admin, no row is changed, so bootstrap can be repeated.
 
     Raises:
-        OperatorError: The migration failed, or ADMIN_EMAIL belongs to a user who is no active admin.
+        OperatorError: The migration failed, ADMIN_EMAIL belongs to a user who is no active admin, or ADMIN_PASSWORD is
+            not acceptable.
     """
     configured_password = settings.admin_password.get_secret_value() if settings.admin_password else None
-    password = configured_password or secrets.token_urlsafe(12)
+    password = configured_password or generate_password(settings.password_min_length)
 
     async def work(connection: AsyncConnection) -> BootstrapResult:
         await migrate_up_in_transaction(connection)
@@ -51,6 +53,7 @@ async def bootstrap(database: Database, settings: Settings) -> BootstrapResult:
         duplicate_emails = tuple(duplicates + await connection.run_sync(duplicate_spellings))
         if await active_admin(connection):
             return BootstrapResult(duplicate_emails=duplicate_emails)  # what is missing may be deleted on purpose
+        _check_admin_password(password, settings)
         await _create_public_policy(connection)
         if not await _count(connection, SettingsRow.__table__):
             await _insert(connection, SettingsRow, project_id=str(uuid4()), **seeds.SETTINGS)
@@ -73,6 +76,13 @@ async def _create_public_policy(connection: AsyncConnection) -> None:
     if not await connection.scalar(select(func.count()).where(Policy.id == seeds.PUBLIC_POLICY["id"])):
         await _insert(connection, Policy, **seeds.PUBLIC_POLICY)
     await _insert(connection, Access, id=str(uuid4()), policy=seeds.PUBLIC_POLICY["id"], sort=1)
+
+
+def _check_admin_password(password: str, settings: Settings) -> None:
+    try:
+        check_quality(password, settings)
+    except RollcallError as error:
+        raise OperatorError(f"ADMIN_PASSWORD: {error.text}") from None
 
 
 async def _create_admin(connection: AsyncConnection, settings: Settings, password: str) -> None:

@@ -1,6 +1,5 @@
 """User administration for operators, with system permissions: for the command line, not for any endpoint."""
 
-import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,11 +12,6 @@ from app.repositories.services import Services
 from app.repositories.stores.login_attempts import reset_all
 
 PAGE_SIZE = 500
-
-
-def generate_password() -> str:
-    """Return a random password."""
-    return secrets.token_urlsafe(12)
 
 
 class UserAdmin:

@@ -1,6 +1,7 @@
 """Turns errors of the API into messages at the fields of a form."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from app.core.errors import (
     ChangeRejected,
@@ -42,7 +43,7 @@ def error_message(error: RollcallError, translate: Translate) -> str:
     """Return what is wrong, in the words of a page instead of those of the API."""
     _ = translate
     if isinstance(error, FailedValidation):
-        return _validation_message(str(error.details["type"]), translate)
+        return _validation_message(error.details, translate)
     if isinstance(error, GraphQLValidation):
         return "; ".join(str(each.get("message")) for each in error.details["errors"])
     if error.reason and (message := _rule_messages(translate).get(error.reason)):
@@ -71,13 +72,16 @@ def _rule_messages(translate: Translate) -> Mapping[str, str]:
     }
 
 
-def _validation_message(rule: str, translate: Translate) -> str:
+def _validation_message(details: Mapping[str, Any], translate: Translate) -> str:
     _ = translate
+    if details["type"] == "min_length":
+        return _("Enter at least {count} characters.").format(count=details["valid"])
     messages = {
         "required": _("Enter a value."),
         "nnull": _("Enter a value."),
         "nempty": _("Enter a value."),
         "email": _("Enter a complete email address, such as name@example.com."),
         "regex": _("The value does not have the required format."),
+        "common": _("This is one of the most common passwords. Choose one that is harder to guess."),
     }
-    return messages.get(rule) or _("This value is not allowed.")
+    return messages.get(str(details["type"])) or _("This value is not allowed.")

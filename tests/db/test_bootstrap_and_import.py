@@ -59,6 +59,22 @@ async def test_without_admin_password_one_is_generated_and_returned(empty_databa
     assert admin["token"] == "a static token"
 
 
+async def test_an_admin_password_below_the_limits_of_the_settings_is_refused(empty_database_url):
+    settings = make_settings(empty_database_url, admin_password=SecretStr("password"), password_reject_common=True)
+    async with open_system(settings) as system:
+        with pytest.raises(OperatorError, match=r"ADMIN_PASSWORD: .* one of the most common passwords"):
+            await bootstrap(system.database, settings)
+
+
+async def test_the_generated_admin_password_is_as_long_as_the_settings_require(empty_database_url):
+    settings = make_settings(empty_database_url, admin_password=None, password_min_length=40)
+    async with open_system(settings) as system:
+        result = await bootstrap(system.database, settings)
+
+    assert result.password is not None
+    assert len(result.password) >= 40
+
+
 async def test_an_admin_email_of_another_user_is_rejected(writable_db):
     settings = writable_db.settings.model_copy(update={"admin_email": "VI@example.com"})
     await writable_db.load({"directus_users": [{"id": uid("ada"), "status": "suspended"}]})

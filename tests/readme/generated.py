@@ -27,7 +27,8 @@ SETTING_GROUPS = {
     "Server": r"database_url|secret|host|port|public_url|root_redirect|admin_|compatibility|ip_trust|log_|shutdown|"
     r"directus_|extensions",
     "Browsers": r"cors_|hsts_|csrf_",
-    "Sign-in": r"access_token|refresh_token|session_|auth_|hash_|login_|register_stall|last_access|max_password",
+    "Sign-in": r"access_token|refresh_token|session_|auth_|hash_|login_|register_stall|last_access|max_password|"
+    r"password_min|password_reject",
     "Mail": r"email_|user_invite|password_reset|user_register|mail_",
     "Files": r"storage_|files_|assets_",
     "Rate limits and retention": r"rate_limiter|redis|activity_|revisions_",

@@ -300,3 +300,29 @@ async def test_users_are_found_and_listed_beyond_the_query_limit(editors, users,
     assert (await users("suspend", "xc@example.com")).code == 0
     assert (await user_row(editors, "xc@example.com")).status == "suspended"
     assert {"c@example.com", "axc@example.com"} <= set((await users("list")).out.split())
+
+
+@pytest.mark.parametrize("command", [("create", "new@example.com"), ("set-password", "vi@example.com")])
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"PASSWORD_MIN_LENGTH": "13"}, "Value has to have at least 13 characters"),
+        ({"PASSWORD_REJECT_COMMON": "true"}, "Value is one of the most common passwords"),
+    ],
+)
+async def test_a_password_below_the_limits_of_the_settings_is_refused(editors, command, limits, reason):
+    before = await checksum(editors)
+    url = editors.settings.database_url
+    result = await run_command(url, "users", *command, stdin="qwerty123456", **limits)
+
+    assert (result.code, result.out) == (1, "")
+    assert reason in result.err
+    assert await checksum(editors) == before
+
+
+async def test_a_generated_password_is_as_long_as_the_settings_require(editors):
+    url, command = editors.settings.database_url, ("users", "set-password", "vi@example.com", "--generate-password")
+    result = await run_command(url, *command, PASSWORD_MIN_LENGTH="40", PASSWORD_REJECT_COMMON="true")
+
+    assert (result.code, result.err) == (0, "")
+    assert len(result.out.removeprefix(GENERATED).strip()) >= 40

@@ -1,9 +1,11 @@
-"""Checks a new password against the length limits and the project's password policy."""
+"""Checks a new password against the limits of the settings and the project's password policy."""
 
+from app.core.config import Settings
 from app.core.ecmascript_regex import InvalidRegex
 from app.core.errors import FailedValidation, InvalidPayload, ValueTooLong
 from app.core.hashing import MAX_PASSWORD_LENGTH
 from app.core.request_budget import RequestBudget
+from app.passwords.common_passwords import is_common_password
 from app.query.collection import SETTINGS, USERS
 from app.query.payload import FieldPath
 from app.repositories.services import Services
@@ -15,12 +17,12 @@ async def check_password(
     """Check a new password, or None for its removal, against the project's `policy`, a regular expression.
 
     Raises:
-        FailedValidation: The password is empty or does not match the policy.
+        FailedValidation: The password is empty, too short or common, or does not match the policy.
         ValueTooLong: The password has more than 1,024 characters.
         InvalidPayload: The stored policy is not a valid regular expression.
         RollcallError: The match takes too long, as `RegexMatcher.matches` raises.
     """
-    check_length(password, path)
+    check_quality(password, services.settings, path)
     if not policy:
         return
     try:
@@ -33,11 +35,23 @@ async def check_password(
         raise FailedValidation("password", "regex", path)
 
 
-def check_length(password: str | None, path: FieldPath = ()) -> None:
-    """Raise FailedValidation if a password is empty, and ValueTooLong if it has more than 1,024 characters."""
+def check_quality(password: str | None, settings: Settings, path: FieldPath = ()) -> None:
+    """Check a new password, or None for its removal, against the limits that apply to all projects.
+
+    Raises:
+        FailedValidation: The password is empty, shorter than PASSWORD_MIN_LENGTH, or, with PASSWORD_REJECT_COMMON,
+            common.
+        ValueTooLong: The password has more than 1,024 characters.
+    """
     check_not_empty(password, path)
-    if password is not None and len(password) > MAX_PASSWORD_LENGTH:
+    if password is None:
+        return
+    if len(password) > MAX_PASSWORD_LENGTH:
         raise ValueTooLong(USERS.name, "password")
+    if len(password) < settings.password_min_length:
+        raise FailedValidation("password", "min_length", path, valid=settings.password_min_length)
+    if settings.password_reject_common and is_common_password(password):
+        raise FailedValidation("password", "common", path)
 
 
 def check_not_empty(password: str | None, path: FieldPath = ()) -> None:

@@ -22,7 +22,7 @@ from app.repositories.engine.table import RowStore
 from app.repositories.project_settings import read_password_policy
 from app.repositories.references.reassignment import release_references
 from app.repositories.references.user_references import UserReferences
-from app.repositories.rules.password_policy import check_length, check_password
+from app.repositories.rules.password_policy import check_password, check_quality
 from app.repositories.services import Services
 from app.repositories.stores.otp_codes import OTPStore
 
@@ -115,7 +115,7 @@ class UserRules(CollectionRules):
         if password is None or isinstance(password, HashedPassword):
             return
         if password not in work.preset_hashes:
-            check_length(password)
+            check_quality(password, work.services.settings)
             work.budget.spend_hashes(1)
             work.preset_hashes[password] = await work.services.passwords.hash(password)
         values[PASSWORD] = work.preset_hashes[password]

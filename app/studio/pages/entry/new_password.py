@@ -17,22 +17,24 @@ MIN_LENGTH_POLICY = re.compile(r"/\^\.\{(\d{1,4}),\}\$/", re.ASCII)
 
 
 class PasswordRequirement(NamedTuple):
-    """What a project demands of new passwords, in the most readable form: at most one of these is set."""
+    """What new passwords must satisfy, in the most readable form: at most one of `is_strong` and `pattern` is set."""
 
-    min_length: int | None = None
+    min_length: int = 0
     is_strong: bool = False
     pattern: str | None = None
+    rejects_common: bool = False
 
 
 async def read_requirement(request: PageRequest) -> PasswordRequirement:
-    """Return what the project demands of new passwords."""
-    policy = await read_password_policy(request.services)
-    if not policy:
-        return PasswordRequirement()
-    if preset_of(policy) == STRONG:
-        return PasswordRequirement(is_strong=True)
-    match = MIN_LENGTH_POLICY.fullmatch(policy)
-    return PasswordRequirement(min_length=int(match[1])) if match else PasswordRequirement(pattern=policy)
+    """Return what the settings and the project demand of new passwords."""
+    settings, policy = request.services.settings, await read_password_policy(request.services) or ""
+    is_strong, match = preset_of(policy) == STRONG, MIN_LENGTH_POLICY.fullmatch(policy)
+    return PasswordRequirement(
+        min_length=max(settings.password_min_length, int(match[1]) if match else 0),
+        is_strong=is_strong,
+        pattern=policy if policy and not is_strong and not match else None,
+        rejects_common=settings.password_reject_common,
+    )
 
 
 def password_errors(request: PageRequest, error: RollcallError) -> FormErrors:

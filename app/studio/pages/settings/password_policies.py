@@ -3,6 +3,7 @@
 from app.core.ecmascript_regex import InvalidRegex
 from app.core.errors import RollcallError
 from app.core.hashing import MAX_PASSWORD_LENGTH
+from app.repositories.rules.password_policy import check_quality
 from app.studio.form_errors import Translate, error_message
 from app.studio.page_request import Form, PageRequest
 
@@ -41,7 +42,7 @@ async def policy_error(request: PageRequest, policy: str | None) -> str | None:
 async def try_password(request: PageRequest, form: Form) -> tuple[bool, str] | None:
     """Return whether the policy of a form accepts its password, and a sentence that says so; None without a password.
 
-    The engine, its time limits and the limit of the length are those for new passwords.
+    The engine, its time limits and the limits of the settings are those for new passwords.
     """
     _, password = request.translate, form.get("tried_password", "")
     if not password:
@@ -50,6 +51,7 @@ async def try_password(request: PageRequest, form: Form) -> tuple[bool, str] | N
         return False, _("Rejected: a password has at most {count} characters.").format(count=MAX_PASSWORD_LENGTH)
     policy = entered_policy(form)
     try:
+        check_quality(password, request.services.settings)
         regexes, budget = request.services.regexes, request.directory.budget
         is_accepted = policy is None or await regexes.matches(policy, password, "password", budget)
     except InvalidRegex as error:
