@@ -151,8 +151,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         _log_warnings(settings)
-        gc.collect()
-        gc.freeze()  # what exists now stays alive: scanning it again and again would slow down the slowest requests
+        if not gc.get_freeze_count():  # a process may start several applications: only the first one tunes it
+            gc.collect()
+            gc.freeze()  # what exists now stays alive: scanning it again and again would slow the slowest requests
         gc.set_threshold(GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
         with suppress(ServiceUnavailable):  # the first request that finds the database loads it then
             await app.refresh_schema()
