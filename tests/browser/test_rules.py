@@ -146,7 +146,7 @@ async def test_presets_are_built_from_fields_and_values(browsing):
 async def test_without_scripts_a_rule_is_previewed_and_saved(browsing):
     page = await browsing.open(READ_USERS, user="ada", javascript=False)
     await page.locator("[name=permissions]").fill('{"id": {"_eq": "$CURRENT_USER"}}')
-    await page.get_by_role("button", name="Preview").click()
+    await page.get_by_role("button", name="Preview", exact=True).click()
     await expect(page.locator("#preview")).to_contain_text("1 row matches.")
     await page.get_by_role("button", name="Save permission").click()
 
