@@ -55,7 +55,9 @@ class OpenIdServer:
             Route("/userinfo", self._userinfo),
             Route("/profile", self._userinfo),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), log_config=None, access_log=False, ws="none", lifespan="off")
+        config = uvicorn.Config(
+            Starlette(routes=routes), log_config=None, log_level="critical", ws="none", lifespan="off"
+        )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve([self.socket]))
         try:
