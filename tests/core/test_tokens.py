@@ -19,14 +19,15 @@ from app.core.tokens import AccessClaims, is_directus_jwt, sign_access_token, ve
 
 SECRET = "a secret that only tests know and use"
 USER = "00000102-0000-4000-8000-000000000102"
-NOW = int(time.time())
+NOW, DAY = int(time.time()), 86_400
+"""When the tests were collected: what depends on it must hold as long as they run."""
 CLAIMS = {
     "id": USER,
     "role": None,
     "app_access": False,
     "admin_access": False,
     "iat": NOW,
-    "exp": NOW + 900,
+    "exp": NOW + 2 * DAY,
     "iss": "directus",
 }
 HEADER = {"alg": "HS256", "typ": "JWT"}
@@ -57,7 +58,7 @@ INVALID = {  # what is wrong with the token: the token, the error
     "no issuer": (forge(without=["iss"]), InvalidCredentials),
     "another secret": (forge(secret="wrong"), InvalidToken),
     "no expiry": (forge(without=["exp"]), InvalidToken),
-    "not valid yet": (forge(nbf=NOW + 600), InvalidToken),
+    "not valid yet": (forge(nbf=NOW + DAY), InvalidToken),
     "HS512": (forge({**HEADER, "alg": "HS512"}), InvalidToken),
     "HS384": (forge({**HEADER, "alg": "HS384"}), InvalidToken),
     "RS256": (forge({**HEADER, "alg": "RS256"}), InvalidToken),

@@ -1,5 +1,7 @@
 """Requests as a user of the `members` fixture, and what their responses contain."""
 
+import time
+
 from sqlalchemy import func, select
 
 from tests.base_data import cheap_hash
@@ -9,6 +11,7 @@ PASSWORD = "correct, but only here"
 PASSWORD_HASH = cheap_hash(PASSWORD)
 SECRET = "JBSWY3DPEHPK3PXP"  # as long as Directus makes them
 SESSION, REFRESH = "directus_session_token", "directus_refresh_token"
+TOTP_PERIOD_SECONDS = 30
 INVALID_PAYLOAD = 400, "INVALID_PAYLOAD"
 ROUTE_NOT_FOUND = 404, "ROUTE_NOT_FOUND"
 INVALID_CREDENTIALS = 401, "INVALID_CREDENTIALS"
@@ -16,7 +19,10 @@ FORBIDDEN = 403, "FORBIDDEN"
 
 
 def totp_code(secret=SECRET):
-    """Return the current code of an authenticator."""
+    """Return the current code of an authenticator, which is valid for another second at least."""
+    remaining = TOTP_PERIOD_SECONDS - time.time() % TOTP_PERIOD_SECONDS
+    if remaining < 1:
+        time.sleep(remaining)
     return FrozenClock().code(secret)
 
 
