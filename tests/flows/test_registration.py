@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -271,7 +272,7 @@ async def test_every_registration_hashes_a_password_and_takes_equally_long(open_
         hashed.append(password)
         return await hash_password(password)
 
-    monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
+    monkeypatch.setattr("app.flows.timing.asyncio", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr(open_registration.services.passwords, "hash", record)
     settings = open_registration.settings.model_copy(update={"register_stall_time": timedelta(seconds=60)})
     flow = Registration(Directory(PUBLIC, replace(open_registration.services, settings=settings)))

@@ -23,7 +23,7 @@ APP = f"{PUBLIC_URL}/app"
 WEB = httpx.AsyncClient(verify=False)  # one for all tests: reading the certificates takes time
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def running_provider():
     async with OpenIdServer().up() as server:
         yield server

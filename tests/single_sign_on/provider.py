@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import logging
 import socket
 import time
 from base64 import urlsafe_b64encode
@@ -17,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
+LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 CLIENT_ID, CLIENT_SECRET = "rollcall", "a secret of the client"
 KEYS = [RSAKey.generate_key(2048, {"kid": name, "use": "sig"}) for name in ("first", "second")]
 """Generated once: it takes a tenth of a second each."""
@@ -55,6 +57,7 @@ class OpenIdServer:
             Route("/userinfo", self._userinfo),
             Route("/profile", self._userinfo),
         ]
+        levels = {logger: logger.level for logger in map(logging.getLogger, LOGGERS)}
         config = uvicorn.Config(
             Starlette(routes=routes), log_config=None, log_level="critical", ws="none", lifespan="off"
         )
@@ -67,6 +70,8 @@ class OpenIdServer:
         finally:
             server.should_exit = True
             await task
+            for logger, level in levels.items():  # the configuration has set those of the whole process
+                logger.setLevel(level)
 
     def rotate_keys(self):
         """Sign with another key, and publish no other."""

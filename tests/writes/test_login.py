@@ -4,6 +4,7 @@ import base64
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 from sqlalchemy import update
 
@@ -38,7 +39,7 @@ async def test_every_login_takes_equally_long(editors, monkeypatch):
         for name in ("vi", "sue"):
             values = {"password": cheap_hash(PASSWORD), "tfa_secret": None}
             await connection.execute(update(User).where(User.id == uid(name)).values(**values))
-    monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
+    monkeypatch.setattr("app.flows.timing.asyncio", SimpleNamespace(sleep=sleep))
     settings = editors.settings.model_copy(update={"login_stall_time": timedelta(seconds=60)})
     service = LoginService(Directory(PUBLIC, replace(editors.services, settings=settings)))
     for email in ("vi@example.com", "nobody@example.com", "sue@example.com"):
