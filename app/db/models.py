@@ -544,6 +544,13 @@ API_TOKEN_POLICIES = Table(
     Column("policy", UUIDText, ForeignKey("directus_policies.id", ondelete="CASCADE"), nullable=False, index=True),
     UniqueConstraint("token", "policy"),
 )
+# Sign-ins at a provider whose response was received, so that none is accepted twice.
+USED_SIGN_INS = Table(
+    "rollcall_used_sign_ins",
+    Base.metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("expires", Timestamp, nullable=False, index=True),
+)
 # When a task that a single process runs is due next.
 TASKS = Table(
     "rollcall_tasks",
@@ -556,10 +563,3 @@ TASKS = Table(
 DIRECTUS_TABLES = [table for table in Base.metadata.sorted_tables if table.name.startswith("directus_")]
 # The tables that describe collections, fields and relations. Earlier versions of Rollcall did not create them.
 SCHEMA_TABLES = ("directus_collections", "directus_fields", "directus_relations")
-# Sign-ins at a provider whose response was received, so that none is accepted twice.
-USED_SIGN_INS = Table(
-    "rollcall_used_sign_ins",
-    Base.metadata,
-    Column("hash", String(64), primary_key=True),
-    Column("expires", Timestamp, nullable=False, index=True),
-)

@@ -53,7 +53,7 @@ Holds = Callable[[Collection[str]], ColumnElement[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Policies that grant what is asked about where `filter` matches the item; `self_only` on the user's own row."""
+    """Policies that grant the action in question if `filter` matches the item; `self_only` on the user's own row."""
 
     policies: frozenset[str]
     filter: Filter = MATCH_ALL

@@ -121,8 +121,8 @@ class AccessHolders:
         )
 
     def _target(self, question: HoldersQuestion, asker: Access) -> AccessTarget:
-        asked = AccessQuestion(question.collection, question.action, item=question.item, field=question.field)
-        return parse_target(asked, _sample_access(self._services.registry), asker, self._services.registry)
+        of_any_user = AccessQuestion(question.collection, question.action, item=question.item, field=question.field)
+        return parse_target(of_any_user, _sample_access(self._services.registry), asker, self._services.registry)
 
     async def _stored_rights(self, target: AccessTarget) -> tuple[list[Any], list[Any]]:
         """Return the rows of all policies, and those of their permissions for the collection and the action."""

@@ -31,13 +31,13 @@ def may_renew(account: Account, services: Services) -> bool:
 
 @asynccontextmanager
 async def confirmed_by_provider(services: Services, stored_token: str) -> AsyncIterator[None]:
-    """Ask the provider of a session's user, if it issued a refresh token, before the block renews the session.
+    """Renew a user's sign-in at the provider, if it issued a refresh token, before the block renews the session.
 
-    A session that already has a successor is not asked for: its renewal was confirmed.
+    The provider is not called for a session that already has a successor: it confirmed that renewal.
 
     Raises:
-        InvalidToken: The provider says no; the session has been ended.
-        ServiceUnavailable: The provider can't be asked; the session is unchanged.
+        InvalidToken: The provider rejects its refresh token; the session has been ended.
+        ServiceUnavailable: The provider does not respond; the session is unchanged.
     """
     user = await user_of_newest_session(services, stored_token) if services.identity_providers.by_name else None
     if user is None:

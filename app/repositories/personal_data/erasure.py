@@ -20,10 +20,10 @@ from app.repositories.references.foreign_keys import ForeignKey
 from app.repositories.stores.login_attempts import hashes_of_person
 
 ERASED = "erased"
-"""The text in place of an email address in a value that is kept."""
+"""The text that replaces an email address in a value that remains."""
 ARCHIVED = "archived"
-KEPT_COLUMNS = frozenset({"id", "provider", "email_notifications", "text_direction"})
-"""The columns of users that are kept of an anonymized user: they say nothing about the person, and can't be null."""
+UNCHANGED_COLUMNS = frozenset({"id", "provider", "email_notifications", "text_direction"})
+"""The columns that anonymizing a user does not change: they say nothing about the person, and can't be null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class PersonalDataEraser:
 
     async def anonymize_user(self) -> None:
         """Empty the user's row, custom columns included; its email becomes a placeholder and its status archived."""
-        columns = [one for one in await read_columns(self._writer, USERS.name) if one.name not in KEPT_COLUMNS]
+        columns = [one for one in await read_columns(self._writer, USERS.name) if one.name not in UNCHANGED_COLUMNS]
         values: dict[str, Any] = {one.name: None for one in columns if one.nullable}
         values |= {one.name: "" for one in columns if not one.nullable and one.is_text}
         values |= {"email": placeholder_email(self._user), "status": ARCHIVED}

@@ -86,9 +86,9 @@ class UserReferences:
         return _ACTIONS.get(key.on_delete, "blocked")
 
     async def count(self, writer: WriteTransaction) -> list[UserReference]:
-        """Return the references that exist, with the number of their rows: first by foreign keys, then those kept."""
+        """Return the references that exist, with the number of their rows: those with a foreign key first."""
         followed = [(key.name, key.column, self.action(key), self._count(key)) for key in self._followed]
-        return await _counted(writer, [*followed, *_kept(self._users)])
+        return await _counted(writer, [*followed, *_without_foreign_key(self._users)])
 
     async def check_not_blocked(self, writer: WriteTransaction) -> None:
         """Raise UserReferenced if a foreign key keeps the users from being deleted."""
@@ -151,7 +151,7 @@ class UserReferences:
 _Counted = tuple[str, str, ReferenceAction, Select[Any]]
 
 
-def _kept(users: Sequence[str]) -> Iterator[_Counted]:
+def _without_foreign_key(users: Sequence[str]) -> Iterator[_Counted]:
     """Yield the references of the audit log, which have no foreign key, so that it outlives the account."""
     fields = ACTIVITY.fields
     author = in_list(fields["user"].stored, users)
