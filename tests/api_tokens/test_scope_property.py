@@ -9,7 +9,6 @@ from sqlalchemy import insert
 from app.core.api_tokens import hash_api_token
 from app.core.caller import Caller
 from app.core.clock import utc_now
-from app.core.errors import RollcallError
 from app.db.models import API_TOKEN_POLICIES, API_TOKENS
 from tests.api_tokens.tokens import caller_with
 from tests.base_data import static_token, uid
@@ -23,12 +22,10 @@ from tests.policy.test_write_property import (
     PAYLOADS,
     WRITTEN,
     WriteReference,
-    created,
-    deleted,
     expected_users,
     permission,
     stored_users,
-    updated,
+    write,
 )
 
 CONDITIONS = st.sampled_from(
@@ -166,17 +163,7 @@ async def test_a_token_writes_what_the_intersection_allows(scratch_db, data):
     token = caller_with(await issue(scratch_db, user, scope, read_only=read_only), ip)
     users = scratch_db.directory(token)["users"]
 
-    if action == "create":
-        expected, write = created(reference, payload), users.create_one(payload)
-    elif action == "update":
-        expected, write = updated(reference, keys, payload), users.update_many(keys, payload)
-    else:
-        expected, write = deleted(reference, keys), users.delete_many(keys)
-    try:
-        await write
-        code = None
-    except RollcallError as error:
-        code = error.code
+    expected, code = await write(users, reference, action, keys, payload)
 
     event(f"{action}, scoped: {scope is not None}: {code}")
     assert code in {None, "FORBIDDEN", "FAILED_VALIDATION"}

@@ -130,6 +130,21 @@ def expected_users(tables):
     return sorted(str((row["first_name"], row["title"], row["role"])) for row in tables["users"])
 
 
+async def write(users, reference, action, keys, payload):
+    """Write users; return the tables that the reference predicts, None if it rejects the write, and the error code."""
+    if action == "create":
+        expected, attempt = created(reference, payload), users.create_one(payload)
+    elif action == "update":
+        expected, attempt = updated(reference, keys, payload), users.update_many(keys, payload)
+    else:
+        expected, attempt = deleted(reference, keys), users.delete_many(keys)
+    try:
+        await attempt
+    except RollcallError as error:
+        return expected, error.code
+    return expected, None
+
+
 @pytest.mark.parametrize("action", ["create", "update", "delete"])
 @settings(max_examples=settings().max_examples // 4)  # each example replaces all rows
 @given(data=st.data())
@@ -146,17 +161,7 @@ async def test_a_write_has_the_result_that_the_reference_predicts(scratch_db, ac
     await replace(scratch_db, tables)
     users = scratch_db.directory(Caller(ip=ip) if user is None else Caller(token=user["token"], ip=ip))["users"]
 
-    if action == "create":
-        expected, write = created(reference, payload), users.create_one(payload)
-    elif action == "update":
-        expected, write = updated(reference, keys, payload), users.update_many(keys, payload)
-    else:
-        expected, write = deleted(reference, keys), users.delete_many(keys)
-    try:
-        await write
-        code = None
-    except RollcallError as error:
-        code = error.code
+    expected, code = await write(users, reference, action, keys, payload)
 
     event(f"{action}: {code}")
     assert code in {None, "FORBIDDEN", "FAILED_VALIDATION"}
