@@ -5,7 +5,9 @@ import zlib
 
 from playwright.async_api import expect
 
+from app.db.models import User
 from tests.base_data import uid
+from tests.studio.grants import insert_rows
 
 
 def png(width, height):
@@ -45,3 +47,22 @@ async def test_a_large_picture_is_made_smaller_before_it_is_uploaded(browsing):
 
     await expect(page.get_by_role("status")).to_have_text("The picture was saved.")
     assert await page.locator("[data-picture] img").evaluate("image => image.naturalWidth") == 512
+
+
+async def test_all_users_of_several_pages_are_changed_after_a_confirmation(browsing):
+    rows = [{"id": uid(f"many-{number}"), "email": f"many{number}@example.com"} for number in range(30)]
+    await insert_rows(browsing.system, User, *rows)
+    page = await browsing.open("/users?search=many", user="ada")
+    everyone = page.get_by_label("Select all 30 users on all pages")
+    await expect(everyone).to_be_hidden()
+    await page.get_by_label("Select all users on this page").check()
+    await expect(page.locator("#bulk")).to_contain_text("25 selected")
+    await everyone.check()
+    await expect(page.locator("#bulk")).to_contain_text("30 selected")
+    await page.get_by_label("New status").select_option("suspended")
+    await page.get_by_role("button", name="Set status").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Set the status of 30 users to “Suspended”?")
+    await page.get_by_role("button", name="Change 30 users").click()
+
+    await expect(page.get_by_role("status").first).to_have_text("30 users suspended and signed out.")
+    await expect(page.get_by_label("Search")).to_have_value("many")

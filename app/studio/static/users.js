@@ -14,18 +14,28 @@ function boxes() {
   return [...document.querySelectorAll("input[name=ids]")];
 }
 
-/** Show how many rows are selected; the bar is hidden while there are none. */
+/** Return the control that selects the users of all pages, if there is one. */
+function allMatching() {
+  return document.querySelector("[data-all-matching] input");
+}
+
+/** Show how many users are selected; the bar is hidden while there are none. */
 function update() {
   const all = boxes();
-  const count = all.filter((box) => box.checked).length;
+  const checked = all.filter((box) => box.checked).length;
+  const isComplete = checked > 0 && checked === all.length;
+  const matching = document.querySelector("[data-all-matching]");
+  if (!isComplete && allMatching()) allMatching().checked = false;
+  if (matching) matching.hidden = !isComplete;
+  const count = allMatching()?.checked ? Number(matching.dataset.total) : checked;
   const label = bar.querySelector("[data-bulk-count]");
   label.textContent = label.dataset.text.replace("{count}", count);
   bar.hidden = count === 0;
   const selectAll = document.querySelector("[data-select-all]");
   if (selectAll) {
     selectAll.hidden = all.length === 0;
-    selectAll.checked = count > 0 && count === all.length;
-    selectAll.indeterminate = count > 0 && count < all.length;
+    selectAll.checked = isComplete;
+    selectAll.indeterminate = checked > 0 && !isComplete;
   }
 }
 
@@ -34,7 +44,7 @@ if (bar) {
     if (target.matches("[data-select-all]")) {
       for (const box of boxes()) box.checked = target.checked;
     }
-    if (target.matches("[data-select-all], input[name=ids]")) update();
+    if (target.matches("[data-select-all], [data-all-matching] input, input[name=ids]")) update();
   });
   // The live search replaces the rows
   new MutationObserver(update).observe(document.getElementById("results").parentElement, { childList: true });

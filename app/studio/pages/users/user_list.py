@@ -29,6 +29,8 @@ RESULTS = "results"
 """The id of the part of the page that the live search replaces."""
 EXPORT_FORMATS = ("csv", "json")
 MAX_ROLES = 500
+MAX_MATCHING = 5_000
+"""Users that one action may change: their write takes some seconds, for which others wait."""
 FILTERABLE_KINDS = ORDERED_KINDS | {"string", "boolean", "uuid"}
 
 
@@ -55,9 +57,8 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
     Raises:
         Forbidden: The caller may read no users.
     """
-    rights = await request.rights()
+    rights, filters = await request.rights(), await _filter_fields(request)
     columns = readable_columns(request, rights)
-    filters = await _filter_fields(request, rights)
     state = parse_state(query, columns, filters, request.translate)
     users, total = await _read_users(request, state)
     only_results = request.fragment == RESULTS
@@ -69,6 +70,7 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
         "selected": selection.ids,
         "may_select": rights.may_field("read", "users", "id") and any(bulk_actions(rights).values()),
         "with_avatars": may_see_avatars(rights),
+        "max_matching": max_matching(request),
         "exports": {name: _export_address(request, state, name) for name in EXPORT_FORMATS},
         "query": urlencode({k: v for k, v in state.parameters().items() if v}, doseq=True),
         "shows": lambda field, user: shows_field(rights, field, user.get("id")),
@@ -88,6 +90,22 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
     }
     errors = {**state.filter.errors, **(selection.errors or {})}
     return await request.page("users/list.html", status=selection.status, errors=errors, **context)
+
+
+async def read_state(request: PageRequest, query: QueryParams) -> UserListState:
+    """Return the state of a query string, as the list applies it.
+
+    Raises:
+        Forbidden: The caller may read no users.
+    """
+    columns = readable_columns(request, await request.rights())
+    return parse_state(query, columns, await _filter_fields(request), request.translate)
+
+
+def max_matching(request: PageRequest) -> int:
+    """Return how many matching users one action may change: the limits of the API apply as well."""
+    limits = request.services.limits
+    return min(limit for limit in (MAX_MATCHING, limits.max_rows, limits.max_batch_size) if limit is not None)
 
 
 def bulk_actions(rights: Rights) -> dict[str, bool]:
@@ -132,9 +150,9 @@ async def _read_users(request: PageRequest, state: UserListState) -> tuple[list[
     return users[: state.size], counted["users_aggregated"][0]["countAll"]
 
 
-async def _filter_fields(request: PageRequest, rights: Rights) -> Mapping[str, UserField]:
+async def _filter_fields(request: PageRequest) -> Mapping[str, UserField]:
     """Return the fields that the caller may filter by, by name."""
-    labels = field_labels(request.translate)
+    labels, rights = field_labels(request.translate), await request.rights()
     names = [*rights.listed_fields(["status"]), *(["role"] if may_list_roles(rights) else [])]
     names += rights.listed_fields(["last_access"])
     built_in = {name: UserField(name, labels[name], name, shows_null=shows_field(rights, name)) for name in names}
