@@ -23,6 +23,7 @@ from app.db.engine import (
     parse_url,
     sqlstate,
 )
+from app.db.notifications import NotificationListener
 from app.db.read_pool import ReadPool
 from app.db.resource_pool import Owner
 from app.db.transaction import WriteTransaction
@@ -48,6 +49,7 @@ class Database:
     def __init__(
         self, reader: ReadPool, write_engine: AsyncEngine, write_pool: WritePool, maintenance_engine: AsyncEngine
     ) -> None:
+        self._url = write_engine.url
         self.reader = reader
         self.dialect: str = write_engine.dialect.name
         self._write_pool = write_pool
@@ -130,6 +132,10 @@ class Database:
         return await _retry_conflicts(
             lambda: self._write_pool.run(work, exclusive=exclusive, background=background, owner=owner)
         )
+
+    def listener(self, channel: str) -> NotificationListener:
+        """Return a listener for PostgreSQL's notifications on a channel."""
+        return NotificationListener(self._url, channel)
 
     async def has_email_index(self) -> bool:
         """Return whether the database itself keeps emails unique. Once it does, the answer is cached."""

@@ -146,6 +146,11 @@ def create_maintenance_engine(url: URL) -> AsyncEngine:
     return engine
 
 
+def create_listen_engine(url: URL) -> AsyncEngine:
+    """Return an engine of one connection to PostgreSQL that waits for notifications."""
+    return _create_postgresql_engine(url, 1, {"default_transaction_read_only": "on"}, isolation_level="AUTOCOMMIT")
+
+
 def create_read_engine(url: URL, size: int, statement_timeout: float) -> AsyncEngine:
     """Return an engine of `size` read-only connections in autocommit mode.
 

@@ -551,6 +551,31 @@ USED_SIGN_INS = Table(
     Column("hash", String(64), primary_key=True),
     Column("expires", Timestamp, nullable=False, index=True),
 )
+# Which rows a transaction wrote, and who may have lost a session or an API token. `xid` is PostgreSQL's id of the
+# transaction. Without a key, every row of the collection is meant.
+EVENTS = Table(
+    "rollcall_events",
+    Base.metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("xid", BigInteger, nullable=False),
+    Column("collection", String(64), nullable=False),
+    Column("key", String(64)),
+    Column("action", String(16), nullable=False),
+    sqlite_autoincrement=True,
+)
+# One row. Writes add events until the Unix time `active_until`, which servers that read them keep moving. Since the
+# transaction `started_xid` they do so. Events of the generation at `pruned_mark` and `pruned_until` are deleted.
+EVENT_CAPTURE = Table(
+    "rollcall_event_capture",
+    Base.metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("active_until", BigInteger, nullable=False),
+    Column("started_xid", BigInteger, nullable=False),
+    Column("generation_mark", Text, nullable=False),
+    Column("generation_at", BigInteger, nullable=False),
+    Column("pruned_mark", Text, nullable=False),
+    Column("pruned_until", BigInteger, nullable=False),
+)
 # When a task that a single process runs is due next.
 TASKS = Table(
     "rollcall_tasks",

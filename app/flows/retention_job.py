@@ -9,6 +9,7 @@ import structlog
 
 from app.flows.background_jobs import PeriodicJob
 from app.repositories.services import Services
+from app.repositories.stores.events import EventStore
 from app.repositories.stores.retention import RetentionStore
 
 PRUNE_INTERVAL = timedelta(minutes=5)
@@ -38,6 +39,7 @@ class RetentionJob(PeriodicJob):
     def __init__(self, services: Services) -> None:
         super().__init__()
         self._services, self._store = services, RetentionStore(services)
+        self._events = EventStore(services)
 
     async def run_once(self) -> int:
         """Run the tasks that are due and that no other process has claimed; return how many rows were deleted."""
@@ -49,6 +51,7 @@ class RetentionJob(PeriodicJob):
             deleted += await self._delete_each(
                 {"mails": self._store.delete_sent_mails, "used_sign_ins": self._store.delete_expired_sign_ins}
             )
+            await self._events.delete_old()
         retained = dict(self._retained())
         if retained and await self._store.claim_task(RETENTION_TASK, RETENTION_INTERVAL):
             deleted += await self._delete_each(retained)

@@ -1,0 +1,66 @@
+"""Listens for PostgreSQL's notifications on a connection of its own, which is opened again when it breaks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.db.base import POSTGRESQL
+from app.db.engine import UNREACHABLE, create_listen_engine
+
+RECONNECT_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class NotificationListener:
+    """Calls a function whenever a transaction has notified on a channel, and when the connection is open again.
+
+    A notification is a hint that may be lost: a pooler may drop it, and none arrives while the connection is broken.
+    On SQLite there are none.
+    """
+
+    def __init__(self, url: URL, channel: str) -> None:
+        self._url, self._channel = url, channel
+
+    @asynccontextmanager
+    async def running(self, notify: Callable[[], None]) -> AsyncIterator[None]:
+        """Listen in the background while the block runs."""
+        if self._url.get_backend_name() != POSTGRESQL:
+            yield
+            return
+        engine = create_listen_engine(self._url)
+        task = asyncio.create_task(self._listen_forever(engine, notify), name="notification_listener")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await engine.dispose()
+
+    async def _listen_forever(self, engine: AsyncEngine, notify: Callable[[], None]) -> None:
+        while True:
+            try:
+                await self._listen(engine, notify)
+            except (*UNREACHABLE, DBAPIError) as error:
+                log.warning("database_unavailable", error=type(error.__cause__ or error).__name__)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen(self, engine: AsyncEngine, notify: Callable[[], None]) -> None:
+        """Listen until the connection breaks."""
+        owner, closed = await engine.raw_connection(), asyncio.Event()
+        driver: Any = owner.driver_connection
+        try:
+            driver.add_termination_listener(lambda _: closed.set())
+            await driver.add_listener(self._channel, lambda *_: notify())
+            notify()
+            await closed.wait()
+        finally:
+            driver.terminate()
+            owner.invalidate()

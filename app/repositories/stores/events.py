@@ -1,0 +1,184 @@
+"""Reads the events that triggers write, and lets the triggers write them for as long as some process reads them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import BigInteger, Text, TextClause, text
+from sqlalchemy.types import TypeEngine
+
+from app.db.base import POSTGRESQL
+from app.db.statement import bind_param
+from app.db.transaction import WriteTransaction
+from app.repositories.services import Services
+
+CHANNEL = "rollcall_events"
+"""PostgreSQL's channel on which a commit with events notifies."""
+MAX_BATCH_SIZE = 5_000
+"""Number of events from which on it is cheaper to read again all that subscribers see."""
+LEASE_SECONDS = 300
+"""How long writes add events after the last process that reads them has stopped."""
+GENERATION_SECONDS = 60
+"""How long events are stored at least, and half of how long they are stored at most."""
+MARGIN_SECONDS = 10
+"""By how much later than a generation a position must be to contain all of its events."""
+
+
+class FeedPosition(NamedTuple):
+    """What a process has read: PostgreSQL's snapshot, or the key of SQLite's last event, and the Unix time of that."""
+
+    mark: str
+    at: int
+
+
+class Event(NamedTuple):
+    """A row that was written. Without a `key`, every row of the collection may be concerned."""
+
+    collection: str
+    key: str | None
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """The events since a position, in the order in which they were written, and the position after them.
+
+    If it is `incomplete`, there were too many, or some were deleted before they were read: `events` is then empty.
+    """
+
+    events: tuple[Event, ...]
+    position: FeedPosition
+    incomplete: bool = False
+
+
+_NOW = {
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS bigint)",
+    "sqlite": "CAST(strftime('%s', 'now') AS INTEGER)",
+}
+_MARK = {
+    "postgresql": "CAST(pg_current_snapshot() AS text)",
+    "sqlite": "CAST(coalesce((SELECT max(id) FROM rollcall_events), 0) AS text)",
+}
+_XID = {"postgresql": "CAST(CAST(pg_current_xact_id() AS text) AS bigint)", "sqlite": "0"}
+_LIST = {
+    "postgresql": "CAST(json_agg(json_build_array(collection, key, action) ORDER BY id) AS text)",
+    "sqlite": "json_group_array(json_array(collection, key, action))",
+}
+_IS_READ = {
+    "postgresql": "pg_visible_in_snapshot(CAST(CAST(xid AS text) AS xid8), CAST({mark} AS pg_snapshot))",
+    "sqlite": "id <= CAST({mark} AS INTEGER)",
+}
+"""Whether an event was committed before a mark was taken."""
+_IS_RECENT = {
+    "postgresql": "xid >= CAST(CAST(pg_snapshot_xmin(CAST({mark} AS pg_snapshot)) AS text) AS bigint)",
+    "sqlite": "true",
+}
+"""Holds for every event that was committed afterwards, and can use an index."""
+DIALECTS = tuple(_NOW)
+
+
+def _bound(sql: str, **types: type[TypeEngine[Any]]) -> TextClause:
+    return text(sql).bindparams(*(bind_param(name, type_()) for name, type_ in types.items()))
+
+
+_POSITION = {dialect: text(f"SELECT {_MARK[dialect]}, {_NOW[dialect]}") for dialect in DIALECTS}
+_READ = {
+    dialect: _bound(
+        f"SELECT {_MARK[dialect]}, {_NOW[dialect]}, (SELECT {_LIST[dialect]} FROM (SELECT * FROM rollcall_events "
+        f"WHERE {_IS_RECENT[dialect].format(mark=':mark')} AND NOT {_IS_READ[dialect].format(mark=':mark')} "
+        "ORDER BY id LIMIT :size) AS unread), (SELECT pruned_until FROM rollcall_event_capture)",
+        mark=Text,
+        size=BigInteger,
+    )
+    for dialect in DIALECTS
+}
+_RENEW = {
+    dialect: _bound(
+        "UPDATE rollcall_event_capture SET "
+        f"started_xid = CASE WHEN active_until > {_NOW[dialect]} THEN started_xid ELSE {_XID[dialect]} END, "
+        f"active_until = {_NOW[dialect]} + :seconds",
+        seconds=BigInteger,
+    )
+    for dialect in DIALECTS
+}
+_IS_COMPLETE = {
+    "postgresql": text(
+        "SELECT started_xid < CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) "
+        "FROM rollcall_event_capture"
+    ),
+    "sqlite": text("SELECT 1"),
+}
+_NEXT_GENERATION = {
+    dialect: _bound(
+        "UPDATE rollcall_event_capture SET pruned_until = generation_at, pruned_mark = generation_mark, "
+        f"generation_mark = {_MARK[dialect]}, generation_at = {_NOW[dialect]} "
+        f"WHERE generation_at <= {_NOW[dialect]} - :seconds RETURNING pruned_mark",
+        seconds=BigInteger,
+    )
+    for dialect in DIALECTS
+}
+_PRUNE = {
+    dialect: _bound(f"DELETE FROM rollcall_events WHERE {is_read.format(mark=':mark')}", mark=Text)
+    for dialect, is_read in _IS_READ.items()
+}
+
+
+class EventStore:
+    """The events of a database.
+
+    All methods raise ServiceUnavailable if the database is unavailable.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def renew_capture(self) -> None:
+        """Let the triggers write events for the next `LEASE_SECONDS`."""
+
+        async def work(writer: WriteTransaction) -> None:
+            await writer.execute(_RENEW[self._services.dialect], {"seconds": LEASE_SECONDS})
+
+        await self._services.database.run_write(work, exclusive=False, background=True)
+
+    async def is_capture_complete(self) -> bool:
+        """Return whether every transaction that began before events were written has ended."""
+        return bool((await self._services.reader.fetch(_IS_COMPLETE[self._services.dialect]))[0])
+
+    async def position(self) -> FeedPosition:
+        """Return the position after all events that are committed now."""
+        return FeedPosition(*await self._services.reader.fetch(_POSITION[self._services.dialect]))
+
+    async def read(self, position: FeedPosition) -> EventBatch:
+        """Return the events that were committed after a position was taken.
+
+        On PostgreSQL, events become visible in another order than their keys are assigned in, so the position is a
+        snapshot: an event is unread if its transaction was not visible in it.
+        """
+        bindings = {"mark": position.mark, "size": MAX_BATCH_SIZE + 1}
+        mark, now, events, pruned_until = await self._services.reader.fetch(_READ[self._services.dialect], bindings)
+        found: Sequence[list[Any]] = orjson.loads(events or "[]")
+        after = FeedPosition(mark, now)
+        if position.at < pruned_until + MARGIN_SECONDS or len(found) > MAX_BATCH_SIZE:
+            return EventBatch((), after, incomplete=True)
+        return EventBatch(tuple(Event(*event) for event in found), after)
+
+    async def delete_old(self) -> None:
+        """Delete the events of the last but one generation, once the last one is `GENERATION_SECONDS` old.
+
+        A generation consists of what was committed until a certain moment. An event's own time is not enough: a
+        transaction may be committed long after it has written.
+        """
+        dialect = self._services.dialect
+
+        async def work(writer: WriteTransaction) -> None:
+            pruned = await writer.execute(_NEXT_GENERATION[dialect], {"seconds": GENERATION_SECONDS})
+            if pruned:
+                await writer.execute(_PRUNE[dialect], {"mark": pruned[0][0]})
+
+        await self._services.database.run_write(work, exclusive=False, background=True)
+
+
+def notifies(dialect: str) -> bool:
+    """Return whether the database notifies of commits; otherwise their events are found by looking for them."""
+    return dialect == POSTGRESQL
