@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 import structlog
@@ -21,6 +21,7 @@ from app.flows.access.expiry_job import AccessExpiryJob
 from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
+from app.flows.service_metrics import OutboxMetrics, register_readings
 from app.graphql.schema import schema_for
 from app.http.authentication import Authenticator
 from app.http.cookies import ExpiredSessionCookie
@@ -34,6 +35,8 @@ from app.http.endpoints.auth import auth_endpoint
 from app.http.endpoints.collections import CollectionEndpoint
 from app.http.endpoints.extensions import ExtensionEndpoint
 from app.http.endpoints.graphql import GraphQLEndpoint
+from app.http.endpoints.metrics import PATH as METRICS
+from app.http.endpoints.metrics import MetricsEndpoint
 from app.http.endpoints.server import ROOTS as SERVER_ROOTS
 from app.http.endpoints.server import VERIFIED_USERS, ServerEndpoints
 from app.http.endpoints.system_api import ROOTS as SYSTEM_API_ROOTS
@@ -47,6 +50,9 @@ from app.http.middleware import (
     hsts_headers,
     request_limiter,
 )
+from app.metrics.exporter import MetricsExporter
+from app.metrics.exposition import metrics_server
+from app.metrics.shared_folder import SharedFolder
 from app.passwords.hashers import create_hasher
 from app.policy_files.server_tests import load_policy_tests
 from app.query.collection import BUILT_IN
@@ -87,11 +93,12 @@ class RollcallApp(HTTPMiddleware):
         self._schema_token, self._refreshing = UNKNOWN_SCHEMA, asyncio.Lock()
         settings = services.settings
         options = MiddlewareOptions(
-            limiter=request_limiter(services.rates, authenticator),
+            limiter=request_limiter(services.rates, authenticator, services.metrics),
             cors=Cors.from_settings(settings),
             csrf_check=CsrfCheck(settings),
             error_headers=ExpiredSessionCookie(services, authenticator),
             default_headers=hsts_headers(settings),
+            recorder=services.metrics.requests if settings.has_metrics else None,
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
         )
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
@@ -146,6 +153,9 @@ def create_app(
     services = services.with_registry(BUILT_IN, UNKNOWN_SCHEMA)  # the first statement finds out what it is
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
     directus_cache_job, access_expiry_job = DirectusCacheJob(services), AccessExpiryJob(services)
+    outbox_metrics = OutboxMetrics(services)
+    register_readings(services)
+    exporter = MetricsExporter(services.metrics, SharedFolder.from_environment())
     authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
 
     @asynccontextmanager
@@ -165,6 +175,7 @@ def create_app(
                 retention_job.running(),
                 directus_cache_job.running(),
                 access_expiry_job.running(),
+                _running_metrics(settings, outbox_metrics, exporter),
                 running_extensions(loaded, services),
             ):
                 yield
@@ -175,6 +186,8 @@ def create_app(
 
     def build_endpoints(services: Services) -> tuple[dict[str, Endpoint], dict[str, UploadEndpoint]]:
         endpoints = _create_endpoints(services, authenticator) | _extension_endpoints(loaded, services, authenticator)
+        if settings.metrics_token is not None:
+            endpoints[METRICS] = MetricsEndpoint(settings.metrics_token, exporter)
         return endpoints, {FILES: FileUploadEndpoint(services, authenticator)}
 
     endpoints, uploads = build_endpoints(services)
@@ -200,6 +213,19 @@ def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[
         del endpoints[VERIFIED_USERS]  # the Studio has pages of users
         endpoints[STUDIO] = StudioEndpoint(services, authenticator)
     return endpoints
+
+
+@asynccontextmanager
+async def _running_metrics(settings: Settings, outbox: OutboxMetrics, exporter: MetricsExporter) -> AsyncIterator[None]:
+    """Update and expose the metrics, if the settings enable them; the parent of several processes serves their port."""
+    async with AsyncExitStack() as stack:
+        if settings.has_metrics:
+            await stack.enter_async_context(outbox.running())
+            await stack.enter_async_context(exporter.running())
+        if settings.metrics_port is not None and exporter.is_alone:
+            server = metrics_server(settings.metrics_host, settings.metrics_port, exporter.current)
+            stack.enter_context(server)
+        yield
 
 
 def _extension_endpoints(

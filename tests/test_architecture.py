@@ -43,6 +43,7 @@ SAME_MODULE_NAMES = {
     "cache": "the LRU cache itself, and the cache of query plans",
     "explanation": "of what a policy decides, and of what a user may do",
     "invitations": LAYERS,
+    "metrics": "themselves, and the endpoint that serves them",
     "mutations": "root fields, and their plans",
     "personal_data": LAYERS,
     "policies": LAYERS,

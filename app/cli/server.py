@@ -1,8 +1,13 @@
 """Starts uvicorn with one process, or with several that listen on one address each on a socket of its own."""
 
+import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
@@ -10,6 +15,8 @@ from uvicorn.supervisors import Multiprocess
 
 from app.cli.http_protocol import HttpLimits, LimitedHttpProtocol
 from app.core.config import Settings
+from app.metrics.exposition import metrics_server
+from app.metrics.shared_folder import FOLDER_VARIABLE, SharedFolder
 
 APPLICATION = "app.main:create_app"
 
@@ -27,7 +34,22 @@ def serve_with(workers: int, settings: Settings, **options: Any) -> None:
         return
     options["timeout_worker_healthcheck"] = WORKER_HEALTH_CHECK_SECONDS
     config = uvicorn.Config(APPLICATION, factory=True, workers=workers, **options)
-    Multiprocess(config, sockets=[_reuse_port(config.bind_socket())]).run()
+    with _shared_metrics(settings):
+        Multiprocess(config, sockets=[_reuse_port(config.bind_socket())]).run()
+
+
+@contextmanager
+def _shared_metrics(settings: Settings) -> Iterator[None]:
+    """Create the folder in which the processes share their metrics, if there are any, and serve their port."""
+    if not settings.has_metrics:
+        yield
+        return
+    with TemporaryDirectory(prefix="rollcall-metrics-") as folder, ExitStack() as stack:
+        os.environ[FOLDER_VARIABLE] = folder
+        if settings.metrics_port is not None:
+            read = SharedFolder(Path(folder)).read
+            stack.enter_context(metrics_server(settings.metrics_host, settings.metrics_port, read))
+        yield
 
 
 def http_protocol(settings: Settings) -> Any:

@@ -390,6 +390,16 @@ class Settings(BaseSettings):
     log_style: Literal["raw", "pretty"] = Field(
         "raw", description="Log lines as JSON (`raw`) or in readable form (`pretty`)"
     )
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="The token with which `/metrics` serves metrics for Prometheus; if neither it nor "
+        "METRICS_PORT is set, there are none",
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="A port of their own for metrics, where they need no token"
+    )
+    metrics_host: str = Field("127.0.0.1", description="The address at which METRICS_PORT is")
     db_pool_size: int = Field(
         16,
         ge=1,
@@ -453,6 +463,11 @@ class Settings(BaseSettings):
         return self.root_redirect
 
     @property
+    def has_metrics(self) -> bool:
+        """Whether metrics are exposed."""
+        return self.metrics_token is not None or self.metrics_port is not None
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether the database is an SQLite file."""
         return self.database_url.startswith("sqlite")
@@ -501,6 +516,14 @@ class Settings(BaseSettings):
             raise ValueError("DIRECTUS_URL: must be set, because DIRECTUS_TOKEN is")
         if token is not None and not TOKEN_PATTERN.fullmatch(token):
             raise ValueError("DIRECTUS_TOKEN: must consist of ASCII characters without spaces")
+        return self
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> Self:
+        if self.metrics_token is not None and self.metrics_port is not None:
+            raise ValueError("METRICS_TOKEN: protects /metrics at PORT, but not METRICS_PORT; set only one of them")
+        if self.metrics_token is not None and not TOKEN_PATTERN.fullmatch(self.metrics_token.get_secret_value()):
+            raise ValueError("METRICS_TOKEN: must consist of ASCII characters without spaces")
         return self
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -25,7 +25,7 @@ from app.db.engine import (
 )
 from app.db.notifications import NotificationListener
 from app.db.read_pool import ReadPool
-from app.db.resource_pool import Owner
+from app.db.resource_pool import Owner, ResourcePool
 from app.db.transaction import WriteTransaction
 from app.db.write_pool import WRITERS_BUSY, WritePool
 
@@ -74,6 +74,11 @@ class Database:
             transaction_timeout=settings.db_transaction_timeout,
         )
         return cls(ReadPool.open(url, settings), engine, write_pool, create_maintenance_engine(url))
+
+    @property
+    def pools(self) -> dict[str, ResourcePool[Any]]:
+        """The pools that statements and transactions wait for, by name."""
+        return {"read": self.reader.slots, **self._write_pool.permits}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

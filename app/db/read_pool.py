@@ -84,6 +84,11 @@ class ReadPool:
         )
         self.statements = 0
 
+    @property
+    def slots(self) -> ResourcePool["PoolSlot"]:
+        """The permits to run a statement, with their connections."""
+        return self._slots
+
     @classmethod
     def open(cls, url: URL, settings: Settings) -> Self:
         """Create the pool for a database URL, not yet connected."""

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from app.core.errors import ServiceUnavailable
@@ -17,6 +18,16 @@ LIMITED_SHARE = 8
 """A limited owner uses at most this fraction of the resources, rounded down, and at least one."""
 LIMITED_SECONDS = 2.0
 """How long an owner stays limited, so that the slow uses behind the ended ones do not start all at once."""
+
+
+@dataclass(slots=True)
+class PoolStatistics:
+    """How many resources there are, and what has happened so far: waits, their seconds, and rejected ones."""
+
+    size: int
+    waits: int = 0
+    seconds_waited: float = 0.0
+    rejected: int = 0
 
 
 class ResourcePool(Generic[T]):
@@ -38,6 +49,17 @@ class ResourcePool(Generic[T]):
         self._in_use: dict[Owner, int] = {}
         self._queues: dict[Owner, deque[asyncio.Future[T]]] = {}
         self._waiting = 0
+        self.statistics = PoolStatistics(len(self.free))
+
+    @property
+    def in_use(self) -> int:
+        """Number of resources in use."""
+        return self.statistics.size - len(self.free)
+
+    @property
+    def waiting(self) -> int:
+        """Length of the queue."""
+        return self._waiting
 
     def acquire_nowait(self, owner: Owner = None) -> T | None:
         """Return a free resource; None if there is none for this owner."""
@@ -57,10 +79,13 @@ class ResourcePool(Generic[T]):
         """
         queue = self._queues.get(owner, ())
         if self._waiting >= self._max_waiting or (owner is not None and len(queue) >= (self._max_waiting + 1) // 2):
+            self.statistics.rejected += 1
             raise ServiceUnavailable(self._exhausted)
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(owner, deque()).append(waiter)
         self._waiting += 1
+        self.statistics.waits += 1
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout):
                 return await waiter
@@ -69,8 +94,11 @@ class ResourcePool(Generic[T]):
             if waiter.done() and not waiter.cancelled():  # the resource arrived too late
                 self.release(waiter.result(), owner)
             if isinstance(error, TimeoutError):
+                self.statistics.rejected += 1
                 raise ServiceUnavailable(self._exhausted) from None
             raise
+        finally:
+            self.statistics.seconds_waited += time.monotonic() - began
 
     def release(self, resource: T, owner: Owner = None) -> None:
         """Put a resource of this owner back, and hand what is free to the next waiters who may use it."""

@@ -62,6 +62,11 @@ class WritePool:
         self._background: set[asyncio.Task[None]] = set()
         self._postgresql = engine.dialect.name == POSTGRESQL
 
+    @property
+    def permits(self) -> dict[str, ResourcePool[object]]:
+        """The permits to run a transaction, by what kind of write they are for."""
+        return {"exclusive_write": self._exclusive, "concurrent_write": self._concurrent}
+
     async def run(
         self,
         work: Callable[[WriteTransaction], Awaitable[T]],

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from app.core.errors import ServiceUnavailable
+from app.metrics.metrics import Metrics
 
 MAX_INTERVAL_SECONDS = 60.0
 """Longest pause between two runs while runs fail."""
@@ -29,8 +30,9 @@ class PeriodicJob(ABC):
     name: str
     interval_seconds: float
 
-    def __init__(self, wake: asyncio.Event | None = None) -> None:
+    def __init__(self, metrics: Metrics, wake: asyncio.Event | None = None) -> None:
         self.stopping = False
+        self._metrics = metrics
         self._wake = wake or asyncio.Event()
 
     @abstractmethod
@@ -82,10 +84,13 @@ class PeriodicJob(ABC):
         try:
             await self.run_once()
         except ServiceUnavailable as error:
+            self._metrics.job_runs.add(self.name, "unavailable")
             if not after_failure:
                 log.warning("job_waiting_for_database", job=self.name, error=error.text)
             return False
         except Exception:  # any failure may be temporary: the next run may succeed
+            self._metrics.job_runs.add(self.name, "failed")
             log.exception("job_failed", job=self.name)
             return False
+        self._metrics.job_runs.add(self.name, "succeeded")
         return True

@@ -14,6 +14,7 @@ from app.core.errors import InvalidCredentials, InvalidOtp
 from app.db.transaction import WriteTransaction
 from app.flows.otp_verifier import OTPVerifier
 from app.flows.session_start import SessionStart
+from app.flows.sign_in_outcomes import counted_sign_in
 from app.flows.timing import minimum_duration
 from app.flows.tokens import TokenMode, Tokens, issue_tokens
 from app.query.collection import USERS
@@ -55,13 +56,17 @@ class LoginService:
             ServiceUnavailable: The database is unavailable.
         """
         async with minimum_duration(self._services.settings.login_stall_time):
-            await self._directory.access()
-            account = await self.authenticate(credentials)
-            grant = await self._services.database.run_write(
-                lambda writer: self._begin_session(writer, account, credentials.email, mode), exclusive=False
-            )
-            has_tfa = account.tfa_secret is not None
-            return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
+            with counted_sign_in(self._services.metrics, "password"):
+                return await self._login(credentials, mode)
+
+    async def _login(self, credentials: Credentials, mode: TokenMode) -> Tokens:
+        await self._directory.access()
+        account = await self.authenticate(credentials)
+        grant = await self._services.database.run_write(
+            lambda writer: self._begin_session(writer, account, credentials.email, mode), exclusive=False
+        )
+        has_tfa = account.tfa_secret is not None
+        return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
 
     async def authenticate(self, credentials: Credentials) -> Account:
         """Return the account that the credentials belong to; raises as `login` does."""
@@ -101,6 +106,7 @@ class LoginService:
         if allowed is None:
             return False
         if from_network == allowed + 1:
+            self._services.metrics.lockouts.add("password")
             await self._record_lockout(email)
         delay = min(DELAY_PER_FAILURE * max(0, total - allowed), MAX_DELAY)
         await asyncio.sleep(delay.total_seconds())

@@ -15,6 +15,7 @@ class OTPVerifier:
 
     def __init__(self, services: Services, account: Account) -> None:
         self._account, self._secret = account, account.tfa_secret or ""
+        self._metrics = services.metrics
         self._codes = OTPStore(services, account.id)
         self._attempts = AttemptCounter(services, "otp", services.settings.login_lockout_ttl)
 
@@ -25,7 +26,10 @@ class OTPVerifier:
         """
         if not code:
             return False
-        if (await self._attempts.count((self._account.id,)))[0] > MAX_WRONG_CODES:
+        count = (await self._attempts.count((self._account.id,)))[0]
+        if count > MAX_WRONG_CODES:
+            if count == MAX_WRONG_CODES + 1:
+                self._metrics.lockouts.add("otp")
             return False
         if await self._codes.verify_and_consume(code, self._secret):
             return True

@@ -76,7 +76,7 @@ class OutboxWorker(PeriodicJob):
     interval_seconds = 1.0
 
     def __init__(self, services: Services, transport: Transport | None = None) -> None:
-        super().__init__(services.mail_queued)
+        super().__init__(services.metrics, services.mail_queued)
         settings = services.settings
         try:
             parse_address(settings.email_from, "sender")
@@ -123,6 +123,7 @@ class OutboxWorker(PeriodicJob):
             await self._report_bug(mail, error)
         else:
             self._sent_unrecorded.add(mail.id)
+            self._services.metrics.mails.add("sent")
             return True
         return False
 
@@ -138,6 +139,7 @@ class OutboxWorker(PeriodicJob):
             return
         wait = min(timedelta(seconds=2 ** min(mail.attempts, 12)), MAX_RETRY_WAIT)
         await self._queue.reschedule(mail.id, wait)
+        self._services.metrics.mails.add("retried")
         seconds = wait.total_seconds()
         log.warning("mail_retry_scheduled", **_log_fields(mail), seconds=seconds, reason=reason)
 
@@ -148,6 +150,7 @@ class OutboxWorker(PeriodicJob):
 
     async def _give_up(self, mail: QueuedMail, reason: str) -> None:
         await self._queue.delete(mail.id)
+        self._services.metrics.mails.add("given_up")
         log.error("mail_failed", **_log_fields(mail), reason=reason)
 
     async def _build(self, mail: QueuedMail) -> OutgoingMail:

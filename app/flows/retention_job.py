@@ -37,7 +37,7 @@ class RetentionJob(PeriodicJob):
     interval_seconds = 60.0
 
     def __init__(self, services: Services) -> None:
-        super().__init__()
+        super().__init__(services.metrics)
         self._services, self._store = services, RetentionStore(services)
         self._events = EventStore(services)
 

@@ -1,6 +1,6 @@
 """The endpoint of the account flows: a method and a path select one, a JSON body holds its input."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -55,6 +55,11 @@ class FlowEndpoint:
 
     def __init__(self, services: Services, authenticator: Authenticator, routes: FlowRoutes) -> None:
         self._services, self._authenticator, self.routes = services, authenticator, routes
+
+    @property
+    def paths(self) -> Collection[str]:
+        """The paths of all flows."""
+        return {path for _, path in self.routes}
 
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         try:

@@ -4,22 +4,32 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
-from app.core.errors import SCHEMA_CHANGED, RollcallError, RouteNotFound, SchemaChanged, ServiceUnavailable
+from app.core.errors import (
+    SCHEMA_CHANGED,
+    RequestsExceeded,
+    RollcallError,
+    RouteNotFound,
+    SchemaChanged,
+    ServiceUnavailable,
+)
 from app.core.logging import current_request
 from app.core.watchdog import Watchdog
 from app.http.authentication import Authenticator
 from app.http.cors import Cors
 from app.http.csrf import CsrfCheck
+from app.http.endpoint_paths import EndpointPaths, match_prefix, normalize_path
 from app.http.exchange import BodyReader, ChunkReader, Exchange
-from app.http.request_head import REQUESTED_PATH, RequestHead
+from app.http.request_head import RequestHead
 from app.http.response import Header, Response, error_response
+from app.metrics.instruments import RequestRecorder
+from app.metrics.metrics import Metrics
 from app.query.filter import UnknownField
 from app.ratelimit.limiter import RateLimiter
 
@@ -36,10 +46,10 @@ UPLOAD_METHODS = ("POST", "PATCH")
 HTML_MEDIA_TYPE = b"text/html"
 MAX_SCHEMA_ATTEMPTS = 3
 """How often a request is answered again because the fields of the directory have changed meanwhile."""
+CLIENT_LEFT_STATUS = 499
+"""The status under which requests without a response are counted, as in the log of nginx."""
 WATCH_AFTER_SECONDS = 0.25
 """How long a request must have been running before its client is watched: almost all end earlier."""
-
-T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +60,17 @@ def hsts_headers(settings: Settings) -> tuple[Header, ...]:
     return (header,) if settings.hsts_enabled else ()
 
 
-def request_limiter(rates: RateLimiter, authenticator: Authenticator) -> RequestLimiter | None:
+def request_limiter(rates: RateLimiter, authenticator: Authenticator, metrics: Metrics) -> RequestLimiter | None:
     """Return a limiter that counts requests by client IP, or None if requests are not limited."""
-    return (lambda head: rates.check_request(authenticator.client_ip(head))) if rates.limits_requests else None
+
+    async def limit(head: RequestHead) -> None:
+        try:
+            await rates.check_request(authenticator.client_ip(head))
+        except RequestsExceeded:
+            metrics.rejections.add("rate_limit")
+            raise
+
+    return limit if rates.limits_requests else None
 
 
 @runtime_checkable
@@ -74,6 +92,8 @@ class MiddlewareOptions(NamedTuple):
     default_headers: Sequence[Header] = ()
     """Headers of every response."""
     log_requests: bool = True
+    recorder: RequestRecorder | None = None
+    """Where requests are counted, if at all."""
 
 
 class HTTPMiddleware:
@@ -97,7 +117,8 @@ class HTTPMiddleware:
     ) -> None:
         self._lifespan, self._max_body_size = lifespan, max_body_size
         self._limiter, self._cors, self._csrf_check = options[:3]
-        self._error_headers, self._default_headers, self._log_requests = options[3:]
+        self._error_headers, self._default_headers, self._log_requests, self._recorder = options[3:]
+        self._reports = self._log_requests or self._recorder is not None
         self._unconditional = self._cors is None and self._limiter is None
         self._generation = 0
         """How often the endpoints were replaced."""
@@ -107,6 +128,7 @@ class HTTPMiddleware:
     def use_endpoints(self, endpoints: Mapping[str, Endpoint], uploads: Mapping[str, UploadEndpoint]) -> None:
         """Dispatch requests to these endpoints from now on."""
         self.endpoints, self._uploads = endpoints, uploads
+        self._paths = EndpointPaths(endpoints)
         direct = endpoints.keys() - uploads.keys() if self._unconditional else ()
         self._direct = {path: endpoints[path] for path in direct}
         """Endpoints that are called without `_dispatch` when a request names exactly their path."""
@@ -147,10 +169,17 @@ class HTTPMiddleware:
             self._running.untrack(exchange)
             if exchange.watcher is not None:
                 exchange.stop_watching()
-            if self._log_requests:
-                elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
-                # The query string is not logged: it may contain an access token.
-                log.info("request", method=scope["method"], path=scope["path"], status=exchange.status, ms=elapsed_ms)
+            if self._reports:
+                self._report(scope, exchange, time.perf_counter() - started)
+
+    def _report(self, scope: Scope, exchange: Exchange, elapsed: float) -> None:
+        """Count and log a request that has ended."""
+        if self._recorder is not None:
+            self._recorder.record(*self._paths.labels(scope), exchange.status or CLIENT_LEFT_STATUS, elapsed)
+        if self._log_requests:
+            milliseconds = round(elapsed * 1000, 1)
+            # The query string is not logged: it may contain an access token.
+            log.info("request", method=scope["method"], path=scope["path"], status=exchange.status, ms=milliseconds)
 
     async def _recover(self, scope: Scope, exchange: Exchange, error: Exception, generation: int) -> None:
         """Answer a request again if the fields of the directory have changed since; else respond with its error."""
@@ -230,16 +259,3 @@ class HTTPMiddleware:
         if isinstance(endpoint, PageEndpoint):
             return await endpoint.error_response(scope, head, error)
         return error_response(error)
-
-
-def match_prefix(table: Mapping[str, T], scope: Scope) -> T | None:
-    """Return the entry whose path is a prefix of the request's, in whole segments and relative to the mount point."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return table.get(path) or next((entry for root, entry in table.items() if f"{path}/".startswith(f"{root}/")), None)
-
-
-def normalize_path(scope: Scope) -> Scope:
-    """Return the scope with its path in lower case and without trailing slashes, as Directus' paths ignore both."""
-    root, path = scope.get("root_path", ""), scope["path"]
-    normalized = path.removeprefix(root).lower().rstrip("/") or "/"
-    return scope if path == root + normalized else {**scope, "path": root + normalized, REQUESTED_PATH: path}

@@ -40,6 +40,11 @@ class PasswordService:
         self._threads = ThreadPoolExecutor(threads, "passwords")
         self._max_pending, self._pending = threads + MAX_WAITING, 0
 
+    @property
+    def pending(self) -> int:
+        """Number of passwords that are hashed or wait for it."""
+        return self._pending
+
     async def hash(self, password: str) -> HashedPassword:
         """Return the hash of a password of 1 to 1,024 characters."""
         return HashedPassword(await self._run(lambda: self._hasher.hash(password, self._cost)))

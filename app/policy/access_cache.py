@@ -14,6 +14,7 @@ from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.errors import APITokenExpired, InvalidCredentials, SchemaChanged
 from app.core.values import is_storable
+from app.metrics.instruments import EventCounter
 from app.policy.access_builder import AccessBuilder
 from app.policy.access_queries import (
     NOW,
@@ -104,8 +105,9 @@ class AccessCache:
         clock: Clock = utc_now,
         registry: Registry = BUILT_IN,
         schema_token: str | None = None,
+        loads: EventCounter | None = None,
     ) -> None:
-        self._schema_token = schema_token
+        self._schema_token, self._load_counter = schema_token, loads or EventCounter()
         self.is_outdated = False
         """Whether the fields of the directory have changed, as far as the last loaded access tells."""
         self._reader, self._activity, self._clock = reader, activity, clock
@@ -237,6 +239,7 @@ class AccessCache:
 
     async def _load(self, caller: Caller) -> tuple[Access, AccessRows]:
         """Load the caller's access into the cache; return it with the rows that it is built from."""
+        self._load_counter.add("new" if self._accesses.get(caller, None) is None else "changed")
         try:
             access, rows = await self._query(caller)
         except InvalidCredentials:

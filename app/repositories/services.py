@@ -10,6 +10,7 @@ from app.core.request_budget import RequestBudget
 from app.db.database import Database
 from app.db.read_pool import ReadPool
 from app.identity_providers.providers import IdentityProviders
+from app.metrics.metrics import Metrics
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import PasswordHasher
 from app.policy.access_cache import AccessCache
@@ -50,6 +51,7 @@ class Services:
     clock: Clock = utc_now
     user_limits: UserLimits = field(default_factory=UserLimits)
     passwords: PasswordService = field(default_factory=PasswordService)
+    metrics: Metrics = field(default_factory=Metrics)
     utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(threads=1))
     """Hashes texts for any client in a thread of its own, so that logins do not wait for them."""
     identity_providers: IdentityProviders = field(default_factory=lambda: IdentityProviders({}))
@@ -103,10 +105,20 @@ class Services:
         user_limits = UserLimits(
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
         )
-        last_access, unreadable_rules = LastAccessTracker(database, clock), UnreadableRuleLog()
+        last_access, unreadable_rules, metrics = LastAccessTracker(database, clock), UnreadableRuleLog(), Metrics()
+        access_cache = AccessCache(
+            database.reader,
+            last_access,
+            unreadable_rules,
+            limits.size,
+            clock,
+            registry,
+            loads=metrics.access_loads,
+        )
         return cls(
             database=database,
-            access_cache=AccessCache(database.reader, last_access, unreadable_rules, limits.size, clock, registry),
+            access_cache=access_cache,
+            metrics=metrics,
             registry=registry,
             limits=limits,
             settings=settings,
@@ -136,6 +148,7 @@ class Services:
             self.clock,
             registry,
             schema_token,
+            self.metrics.access_loads,
         )
         return replace(self, registry=registry, access_cache=access_cache)
 

@@ -21,6 +21,7 @@ from app.core.errors import RequestsExceeded
 from app.http.authentication import Authenticator
 from app.http.middleware import request_limiter
 from app.main import create_app
+from app.metrics.metrics import Metrics
 from app.ratelimit import memory
 from app.ratelimit.limiter import RateLimiter, is_per_process
 from tests.conftest import make_settings
@@ -244,9 +245,9 @@ async def test_registrations_are_limited_unless_that_is_disabled(create_limiter)
 async def test_without_a_rate_for_requests_the_middleware_has_no_limiter(create_limiter):
     authenticator = Authenticator("a secret that only tests know and use", "cookie", trust=False)
 
-    assert request_limiter(create_limiter(), authenticator) is None
-    assert request_limiter(create_limiter(**CLIENT), authenticator) is not None
-    assert request_limiter(create_limiter(**GLOBAL), authenticator) is not None
+    assert request_limiter(create_limiter(), authenticator, Metrics()) is None
+    assert request_limiter(create_limiter(**CLIENT), authenticator, Metrics()) is not None
+    assert request_limiter(create_limiter(**GLOBAL), authenticator, Metrics()) is not None
 
 
 async def test_memory_drops_the_windows_that_were_not_counted_in_for_longest(create_limiter, monkeypatch):

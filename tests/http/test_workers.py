@@ -19,13 +19,13 @@ REQUEST = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @asynccontextmanager
-async def two_workers(folder):
-    """Yield the port of a server with two workers, and the process id of their parent."""
+async def two_workers(folder, **env):
+    """Yield the port of a server with two workers and these settings, and the process id of their parent."""
     settings = make_settings(f"sqlite:///{folder / 'workers.db'}")
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
     port = free_port()
-    env = {"PATH": os.environ["PATH"], "DATABASE_URL": settings.database_url, "LOG_LEVEL": "warn"}
+    env = {"PATH": os.environ["PATH"], "DATABASE_URL": settings.database_url, "LOG_LEVEL": "warn", **env}
     command = [*ROLLCALL, "serve", "--port", str(port), "--workers", "2"]
     process = await asyncio.create_subprocess_exec(*command, env=env, stderr=subprocess.DEVNULL, start_new_session=True)
     try:

@@ -13,6 +13,7 @@ from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.flows import background_jobs
 from app.flows.background_jobs import PeriodicJob
 from app.flows.retention_job import PRUNE_INTERVAL, RetentionJob
+from app.metrics.metrics import Metrics
 from app.repositories.stores.retention import BATCH_SIZE, RetentionStore
 from app.testing import open_system
 from tests.base_data import uid
@@ -169,7 +170,7 @@ class FailingJob(PeriodicJob):
     name, interval_seconds = "failing_job", 0.01
 
     def __init__(self, *errors):
-        super().__init__()
+        super().__init__(Metrics())
         self.errors, self.runs, self.succeeded = list(errors), 0, asyncio.Event()
 
     async def run_once(self):

@@ -11,6 +11,7 @@ from openapi_spec_validator import validate
 from app.graphql.schema import schema
 from app.graphql.types.builder import input_type
 from app.graphql.visibility.caller_schema import caller_schema
+from app.http.endpoint_paths import match_prefix
 from app.http.endpoints.assets import AssetsEndpoint
 from app.http.endpoints.collections import CollectionEndpoint
 from app.http.endpoints.export import FORMATS
@@ -18,7 +19,6 @@ from app.http.endpoints.graphql import ALLOWED_METHODS
 from app.http.endpoints.server import ServerEndpoints
 from app.http.endpoints.system_api import SystemAPIEndpoint
 from app.http.flow_endpoint import FlowEndpoint
-from app.http.middleware import match_prefix
 from app.main import create_app
 from app.openapi.collection_paths import EXPORT_FORMATS, EXPORT_MEDIA_TYPES
 from app.openapi.document import DocumentOptions, render_document

@@ -31,6 +31,7 @@ SETTING_GROUPS = {
     r"password_min|password_reject",
     "Mail": r"email_|user_invite|password_reset|user_register|mail_",
     "Files": r"storage_|files_|assets_",
+    "Monitoring": r"metrics_",
     "Rate limits and retention": r"rate_limiter|redis|activity_|revisions_",
     "Limits": r"",
 }

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.graphql.schema import schema
 from tests.compat import test_directus_tools
+from tests.metrics import test_documentation
 from tests.readme import (
     test_api_tokens,
     test_custom_fields,
@@ -109,6 +110,9 @@ TESTS_BY_BLOCK = {
         "From a wheel": [test_deployment.test_a_wheel_bootstraps_and_serves_in_an_empty_folder],
         "With containers": [test_deployment.test_the_container_runs_documented_commands],
         "Behind a proxy": [test_running_it.test_behind_a_proxy_the_client_ip_is_known_and_cookies_are_secure] * 2,
+    },
+    "operations/monitoring.md": {
+        "Metrics": [test_documentation.test_the_example_asks_each_machine_at_its_port_with_the_token]
     },
     "operations/mail.md": {"Transport": [test_running_it.test_the_mail_settings_are_valid]},
     "operations/backup.md": {

@@ -9,6 +9,7 @@ import structlog
 from app.core.caller import ResponseCookie
 from app.core.config import signing_secret
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, RouteNotFound, ServiceUnavailable
+from app.flows.sign_in_outcomes import counted_sign_in
 from app.flows.single_sign_on.attempt import SignInAttempt, read_attempt
 from app.flows.single_sign_on.profile import read_profile
 from app.flows.single_sign_on.redirects import allowed_redirect
@@ -93,7 +94,8 @@ class SingleSignOn:
             error = self._refused("the browser has no valid cookie of a sign-in")
             raise SignInFailed(error, self._sign_in_page)
         try:
-            tokens = await self._complete(attempt, parameters)
+            with counted_sign_in(self._services.metrics, "provider"):
+                tokens = await self._complete(attempt, parameters)
         except RollcallError as error:
             may_retry = isinstance(error, InvalidToken) and not attempt.consent
             raise SignInFailed(error, attempt.redirect, may_retry=may_retry) from None

@@ -21,7 +21,7 @@ from app.graphql.documents.sensitive import holds_mutations
 from app.graphql.fields.queries import QUERY_BUILDER, FieldQueryBuilder, FieldRequest
 from app.graphql.plans.literals import ExtractedLiterals, extract_literals, parameterize_document
 from app.graphql.plans.mutations import PlannedMutation, plan_mutation
-from app.graphql.plans.queries import BoundQuery, BoundRequest, PlannedField, PlannedQuery, answer_from_plan
+from app.graphql.plans.queries import GRAPHQL, BoundQuery, BoundRequest, PlannedField, PlannedQuery, answer_from_plan
 from app.graphql.plans.shapes import VALUE_PREFIX, coercion_shape, literal_shapes, variable_shapes, with_slots
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.policy.rules import Access
@@ -57,6 +57,8 @@ class CachedText:
     literals: ExtractedLiterals
     shape: tuple[Hashable, ...]
     bindings: Bindings
+    is_new: bool
+    """Whether its document was compiled for it, and no request has been bound yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,8 +129,25 @@ class PlanCache:
         allow_mutations: bool = False,
     ) -> BoundRequest | None:
         """Return a request bound to its plan for a caller with this access; None if it takes the full execution."""
-        if len(text) > MAX_TEXT_LENGTH or not directory.services.plans_enabled:
+        services = directory.services
+        if len(text) > MAX_TEXT_LENGTH or not services.plans_enabled:
+            services.metrics.plan_fallbacks.add(GRAPHQL, "too_long" if services.plans_enabled else "disabled")
             return None
+        bound = self._bind(directory, access, text, variables, name, allow_mutations=allow_mutations)
+        if bound is None:
+            services.metrics.plan_fallbacks.add(GRAPHQL, "unplannable")
+        return bound
+
+    def _bind(
+        self,
+        directory: Directory,
+        access: Access,
+        text: str,
+        variables: dict[str, Any] | None,
+        name: str | None,
+        *,
+        allow_mutations: bool,
+    ) -> BoundRequest | None:
         try:
             limits = directory.services.limits
             key = (text, name, limits.max_tokens, limits.size.fields)
@@ -139,7 +158,7 @@ class PlanCache:
                 return self._bind_query(cached, directory, access, variables)
             return self._bind_mutation(cached, directory, access, variables or {}) if allow_mutations else None
         except RecursionError as error:
-            log_planning_failure("graphql", error)
+            log_planning_failure(GRAPHQL, error)
             return None
 
     def _bind_mutation(
@@ -152,6 +171,8 @@ class PlanCache:
             return None
         if not visible.allows(prepared.operation.coordinates) or not visible.allows(coerced.coordinates):
             return None
+        directory.services.metrics.plan_requests.add(GRAPHQL, "miss" if cached.is_new else "hit")
+        cached.is_new = False
         return prepared.mutation.bind(directory, coerced.coerced, self._returning_plans)
 
     def _coerce(self, prepared: PreparedDocument, values: dict[str, Any]) -> Variables | None:
@@ -179,13 +200,16 @@ class PlanCache:
         key = (prepared.identity, value_shape, access.shape)
         shape = self._shapes.get(key, None)
         planned = shape.plan if shape and not shape.deciding_sources else self._plan_for_values(shape, bindings)
+        outcome = "hit"
         if planned is NOT_PLANNED_YET:
+            outcome = "miss"
             values = {**(variables or {}), **cached.literals.values}
             planned = self._plan_query(prepared, values, bindings, directory, access)
             if (length := len(repr(values))) <= MAX_TEXT_LENGTH:
                 self._store(key, shape, planned, bindings, entry_weight(prepared.text_length + length))
         if planned is None:
             return None
+        directory.services.metrics.plan_requests.add(GRAPHQL, outcome)
         return BoundQuery(planned, access, bindings, is_reusable=not variables and not cached.literals)
 
     def _plan_for_values(self, shape: RequestShape | None, bindings: Bindings) -> PlannedQuery | None:
@@ -209,15 +233,16 @@ class PlanCache:
     def _prepare_text(self, text: str, name: str | None, max_tokens: int, max_fields: int) -> CachedText | None:
         literals = extract_literals(text)
         key = (literals.remaining_text, name, max_tokens, max_fields)
-        prepared = self._documents.get(key, None)
+        prepared, is_new = self._documents.get(key, None), False
         if prepared is None:
+            is_new = True
             prepared = _prepare_document(self._schema, text, literals, name, max_tokens, max_fields)
             if prepared is None:
                 return None
             self._documents.set(key, prepared, entry_weight(len(text)))
         bindings: dict[Source, Any] = {}
         shape = tuple(literal_shapes(literals, bindings))
-        cached = CachedText(prepared, literals, shape, bindings)
+        cached = CachedText(prepared, literals, shape, bindings, is_new)
         if prepared.mutation and literals:
             return cached  # not stored: a literal may be a password
         return self._texts.set((text, name, max_tokens, max_fields), cached, entry_weight(len(text)))
@@ -243,7 +268,7 @@ class PlanCache:
         except RollcallError:
             return None
         except (ValueError, RecursionError) as error:
-            log_planning_failure("graphql", error)
+            log_planning_failure(GRAPHQL, error)
             return None
 
     def _plan_root_fields(

@@ -16,6 +16,8 @@ from app.repositories.directory import Directory
 from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_failure
 from app.repositories.services import Services
 
+GRAPHQL = "graphql"
+"""The name of the API in metrics and logs."""
 MAX_ATTEMPTS = 2
 """How often a plan is executed if the caller's access changes meanwhile."""
 
@@ -93,9 +95,11 @@ class BoundQuery:
         except ServiceUnavailable:
             raise
         except RollcallError:
+            services.metrics.plan_fallbacks.add(GRAPHQL, "error")
             return None
         except ValueError as error:
-            log_planning_failure("graphql", error)
+            services.metrics.plan_fallbacks.add(GRAPHQL, "invalid_value")
+            log_planning_failure(GRAPHQL, error)
             return None
 
 
@@ -121,8 +125,9 @@ async def answer_from_plan(directory: Directory, bind: Callable[[Access], BoundR
         InvalidCredentials: The caller is no longer an active user, or its session has ended.
         ServiceUnavailable: The database cannot be read or written.
     """
-    access = directory.cached_access
+    access, metrics = directory.cached_access, directory.services.metrics
     if access is None:
+        metrics.plan_fallbacks.add(GRAPHQL, "unknown_caller")
         return None
 
     async def attempt(access: Access) -> bytes | None:
@@ -134,4 +139,5 @@ async def answer_from_plan(directory: Directory, bind: Callable[[Access], BoundR
     try:
         return await directory.run_while_current(access, attempt, MAX_ATTEMPTS)
     except StalePlan:
+        metrics.plan_fallbacks.add(GRAPHQL, "access_changed")
         return None

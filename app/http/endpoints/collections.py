@@ -40,6 +40,11 @@ class CollectionEndpoint:
         self._read_only, self._plans = read_only, RestPlanCache()
         self._handlers = SINGLETON_HANDLERS if collection.singleton else ITEM_HANDLERS
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path of the caller's own row."""
+        return (f"/{self._collection.short_name}/me",)
+
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         caller, services = self._authenticator.authenticate(head), self._services
         directory = Directory(caller, services, head.client_info, shares_budget=True)

@@ -74,6 +74,11 @@ class ExtensionEndpoint:
         self._services, self._authenticator = services, authenticator
         self._routes = [CompiledRoute.compile(route) for route in routes]
 
+    @property
+    def paths(self) -> Sequence[str]:
+        """The paths that contain no parameter."""
+        return [compiled.route.path.lower() for compiled in self._routes if not compiled.converters]
+
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         route, parameters = self._route(scope)
         caller = self._authenticator.authenticate(head)

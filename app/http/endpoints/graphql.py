@@ -25,7 +25,7 @@ from app.core.errors import (
     ServiceUnavailable,
 )
 from app.graphql.fields.account import FieldCredentialsError
-from app.graphql.plans.queries import BoundRequest, answer_from_plan
+from app.graphql.plans.queries import GRAPHQL, BoundRequest, answer_from_plan
 from app.graphql.schema import schema_for
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
@@ -100,6 +100,7 @@ class GraphQLEndpoint:
         key = (access, content_type, body)
         cached = self._bound_requests.get(key, None)
         if cached is not None:
+            self._services.metrics.plan_requests.add(GRAPHQL, "hit")
             return cached
         bound = self._schema.plans.bind(
             directory, access, *_parse_body(content_type, body, self._max_values), allow_mutations=True

@@ -1,7 +1,7 @@
 """Endpoints about the server itself: health, project, limits and the API's descriptions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import orjson
 from starlette.types import Scope
@@ -46,6 +46,11 @@ class ServerEndpoints:
             "/robots.txt": _robots,
             **({"/": self._root} if services.settings.root_target else {}),
         }
+
+    @property
+    def paths(self) -> Collection[str]:
+        """The paths that contain no value."""
+        return {path for path in self.handlers if "{" not in path}
 
     async def __call__(self, scope: Scope, head: RequestHead, _: BodyReader) -> Response:
         handler = self.handler(scope["path"].removeprefix(scope.get("root_path", "")))

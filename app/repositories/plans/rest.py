@@ -17,6 +17,8 @@ from app.repositories.directory import Directory
 from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_failure, make_plan, parameterize_access
 from app.repositories.repository import Query, Repository
 
+REST = "rest"
+"""The name of the API in metrics and logs."""
 MAX_PLANS = 400
 """Weight of the plans in one cache; an average plan weighs 1."""
 MAX_QUERY_BYTES = 2_000
@@ -43,12 +45,12 @@ class RestPlanCache:
         key: str | None = None,
     ) -> bytes | None:
         """Return the response body with the matching rows, or with the row of a key; None to execute it in full."""
-        if not directory.services.plans_enabled:
+        fallbacks, access = directory.services.metrics.plan_fallbacks, directory.cached_access
+        if reason := _fallback_reason(directory, query, parameters):
+            fallbacks.add(REST, reason)
             return None
-        if len(query) > MAX_QUERY_BYTES or parameters.keys() & UNPLANNED_PARAMETERS:
-            return None
-        access = directory.cached_access
         if access is None:
+            fallbacks.add(REST, "unknown_caller")
             return None
 
         async def attempt(access: Access) -> bytes | None:
@@ -60,10 +62,12 @@ class RestPlanCache:
             return await directory.run_while_current(access, attempt, MAX_ATTEMPTS)
         except ServiceUnavailable:
             raise
-        except (StalePlan, RollcallError):
+        except (StalePlan, RollcallError) as error:
+            fallbacks.add(REST, "access_changed" if isinstance(error, StalePlan) else "error")
             return None
         except (ValueError, RecursionError) as error:
-            log_planning_failure("rest", error)
+            fallbacks.add(REST, "invalid_value")
+            log_planning_failure(REST, error)
             return None
 
     async def _answer(
@@ -75,14 +79,17 @@ class RestPlanCache:
         parameters: Query,
         key: str | None,
     ) -> bytes | None:
-        cache_key = (query, key is None, access.shape)
+        cache_key, services = (query, key is None, access.shape), directory.services
         plan = self._plans.get(cache_key, None)
         if plan is None:
             plan = self._plan(directory, repository, access, parameters, key)
             if plan.literal_sources or b"access_token" in query:
+                services.metrics.plan_fallbacks.add(REST, "unplannable")
                 return None  # the plan would serve only this caller
             self._plans.set(cache_key, plan, entry_weight(len(plan.statement.text)))
-        services = directory.services
+            services.metrics.plan_requests.add(REST, "miss")
+        else:
+            services.metrics.plan_requests.add(REST, "hit")
         bindings = {**access.bindings, "now": services.clock()}
         if key is None:
             return b'{"data":%b}' % (await execute_plan(plan, access, bindings, services)).encode()
@@ -100,3 +107,12 @@ class RestPlanCache:
             key_slot = slot([parse_key(collection, key)], KEY_SOURCE)
             read = read.restricted_to(compare(collection.key, None, "_in", key_slot))
         return make_plan(read, directory.caller, parameterize_access(access), directory.services)
+
+
+def _fallback_reason(directory: Directory, query: bytes, parameters: Query) -> str | None:
+    """Return why a request is executed in full without looking for a plan; None if it is not."""
+    if not directory.services.plans_enabled:
+        return "disabled"
+    if len(query) > MAX_QUERY_BYTES:
+        return "too_long"
+    return "unplannable" if parameters.keys() & UNPLANNED_PARAMETERS else None

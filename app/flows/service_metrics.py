@@ -1,0 +1,70 @@
+"""The metrics that are read from the services of a process: pools, queues, and the outbox."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.core.timestamps import parse_stored_time
+from app.db.resource_pool import ResourcePool
+from app.flows.background_jobs import PeriodicJob
+from app.metrics.instruments import Kind, Reading
+from app.repositories.services import Services
+from app.repositories.stores.outbox import OutboxQueue
+
+
+def register_readings(services: Services) -> None:
+    """Register what the pools and queues of these services show at any time."""
+    metrics, database = services.metrics, services.database
+
+    def of_pools(value: Callable[[ResourcePool[Any]], float]) -> Reading:
+        return lambda: {(name,): value(pool) for name, pool in database.pools.items()}
+
+    metrics.gauge("pool_size", "Statements or transactions that may run", of_pools(lambda p: p.statistics.size), "pool")
+    metrics.gauge("pool_in_use", "Statements or transactions that run", of_pools(lambda pool: pool.in_use), "pool")
+    metrics.gauge("pool_waiting", "Requests that wait for a pool", of_pools(lambda pool: pool.waiting), "pool")
+    metrics.counter_from("pool_waits", "Waits for a pool", of_pools(lambda pool: pool.statistics.waits), "pool")
+    metrics.counter_from(
+        "pool_wait_seconds", "Time spent waiting for a pool", of_pools(lambda p: p.statistics.seconds_waited), "pool"
+    )
+    metrics.counter_from(
+        "pool_rejections", "Waits that ended without a turn", of_pools(lambda pool: pool.statistics.rejected), "pool"
+    )
+    metrics.counter_from("read_statements", "Statements of the read pool", lambda: {(): database.reader.statements})
+    hashers = {("passwords",): services.passwords, ("utility",): services.utility_hasher}
+    metrics.gauge(
+        "hash_queue",
+        "Passwords that are hashed or wait for it",
+        lambda: {labels: hasher.pending for labels, hasher in hashers.items()},
+        "queue",
+    )
+
+
+class OutboxMetrics(PeriodicJob):
+    """Reads regularly how many mails are queued."""
+
+    name = "outbox_metrics"
+    interval_seconds = 10.0
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services.metrics)
+        self._queue, self._clock = OutboxQueue(services), services.clock
+        self._values = {"mails": 0.0, "retried": 0.0, "overdue": 0.0}
+        self._register("outbox_mails", "Queued mails", "mails")
+        self._register("outbox_retried_mails", "Queued mails of which an attempt has failed", "retried")
+        self._register("outbox_overdue_seconds", "How long the next attempt to send a mail is overdue", "overdue")
+
+    async def run_once(self) -> int:
+        """Read the values; return 0."""
+        summary = await self._queue.summary()
+        due = summary.earliest_due
+        earliest = parse_stored_time(due) if isinstance(due, str) else due
+        overdue = max(self._clock() - earliest, timedelta(0)) if isinstance(earliest, datetime) else timedelta(0)
+        self._values = {
+            "mails": summary.count,
+            "retried": summary.retried,
+            "overdue": overdue.total_seconds(),
+        }
+        return 0
+
+    def _register(self, name: str, documentation: str, value: str) -> None:
+        self._metrics.gauge(name, documentation, lambda: {(): self._values[value]}, kind=Kind.MAX)

@@ -1,0 +1,105 @@
+"""What metrics are counted with: plain numbers, because the metrics of `prometheus_client` cost several times as much.
+
+Everything is counted by the thread of the event loop, so that nothing needs a lock; other threads may read.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum, auto
+
+Labels = tuple[str, ...]
+"""The values of a metric's labels, in their order."""
+Reading = Callable[[], Mapping[Labels, float]]
+"""Returns the current values of a metric by labels; called whenever metrics are collected, so it must be quick."""
+
+DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the buckets of durations, in seconds."""
+
+
+class Kind(StrEnum):
+    """What the values of a metric are, and how those of several processes are combined."""
+
+    COUNTER = auto()
+    """Only grows; the sum of all processes, also of those that have ended."""
+    SUM = auto()
+    """A gauge whose value is the sum of the running processes."""
+    MAX = auto()
+    """A gauge whose value is the largest of the running processes, which observe the same thing."""
+    HISTOGRAM = auto()
+    """Counts per bucket, and the sum of what was observed; combined as counters are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A metric without its values; its name has no suffix such as `_total`."""
+
+    name: str
+    documentation: str
+    kind: Kind
+    labels: Labels = ()
+
+
+class EventCounter:
+    """Counts events by labels, whose values must be few and never come from a client."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Labels, float] = {}
+
+    def add(self, *labels: str, amount: float = 1) -> None:
+        """Count an event."""
+        self._counts[labels] = self._counts.get(labels, 0) + amount
+
+    def read(self) -> dict[Labels, float]:
+        """Return the counts by labels."""
+        return dict(self._counts)
+
+
+class _Durations:
+    """The durations observed for one combination of labels."""
+
+    __slots__ = ("buckets", "total")
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.buckets = [0] * (len(DURATION_BOUNDS) + 1)
+
+
+class RequestRecorder:
+    """Counts requests by endpoint, method and status, together with their durations."""
+
+    def __init__(self) -> None:
+        self._durations: dict[tuple[str, str, int], _Durations] = {}
+
+    def record(self, endpoint: str, method: str, status: int, seconds: float) -> None:
+        """Record a request; its endpoint and its method are one of few."""
+        key = (endpoint, method, status)
+        durations = self._durations.get(key)
+        if durations is None:
+            durations = self._durations[key] = _Durations()
+        durations.total += seconds
+        durations.buckets[bisect_left(DURATION_BOUNDS, seconds)] += 1
+
+    def counts(self) -> dict[Labels, float]:
+        """Return the number of requests by endpoint, method and status."""
+        return {
+            (endpoint, method, str(status)): sum(durations.buckets)
+            for (endpoint, method, status), durations in self._items()
+        }
+
+    def histograms(self) -> dict[Labels, list[float]]:
+        """Return the sum of the durations in seconds, and then the count of each bucket, by endpoint."""
+        histograms: dict[Labels, list[float]] = {}
+        for (endpoint, _, _), durations in self._items():
+            values = [durations.total, *durations.buckets]
+            previous = histograms.get((endpoint,))
+            histograms[endpoint,] = add_histograms(previous, values) if previous else values
+        return histograms
+
+    def _items(self) -> Iterable[tuple[tuple[str, str, int], _Durations]]:
+        return list(self._durations.items())  # another thread may read while a request is recorded
+
+
+def add_histograms(first: list[float], second: list[float]) -> list[float]:
+    """Return the sum of two histograms with the same buckets."""
+    return [one + other for one, other in zip(first, second, strict=True)]
