@@ -34,10 +34,11 @@ ACTIONS = {"insert": "create", "update": "update", "delete": "delete"}
 FREQUENT = "last_access"
 """The column of users that is written all the time."""
 USER_COLUMNS = (
-    "first_name, last_name, email, password, location, title, description, tags, avatar, language, tfa_secret, status, "
-    "role, token, last_page, provider, external_identifier, auth_data, email_notifications, appearance, theme_dark, "
-    "theme_light, theme_light_overrides, theme_dark_overrides, text_direction"
-).split(", ")
+    *("first_name", "last_name", "email", "password", "location", "title", "description", "tags", "avatar"),
+    *("language", "tfa_secret", "status", "role", "token", "last_page", "provider", "external_identifier"),
+    *("auth_data", "email_notifications", "appearance", "theme_dark", "theme_light", "theme_light_overrides"),
+    *("theme_dark_overrides", "text_direction"),
+)
 
 POSTGRESQL_FUNCTIONS = """
 CREATE FUNCTION rollcall_capture() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -81,7 +82,8 @@ BEGIN
         RETURN NULL;
     END IF;
     INSERT INTO rollcall_events (xid, collection, "key", action) VALUES (
-        pg_current_xact_id()::text::bigint, TG_TABLE_NAME, CASE TG_OP WHEN 'TRUNCATE' THEN NULL ELSE OLD."user"::text END,
+        pg_current_xact_id()::text::bigint, TG_TABLE_NAME,
+        CASE TG_OP WHEN 'TRUNCATE' THEN NULL ELSE OLD."user"::text END,
         CASE TG_OP WHEN 'UPDATE' THEN 'update' ELSE 'delete' END
     );
     PERFORM pg_notify('rollcall_events', '');

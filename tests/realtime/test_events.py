@@ -11,7 +11,7 @@ from app.core.caller import SYSTEM
 from app.flows.realtime.feed import EventFeed
 from app.repositories.services import Services
 from app.repositories.stores import events
-from app.repositories.stores.events import Event, EventStore
+from app.repositories.stores.events import Event, EventBatch, EventStore
 from tests.base_data import uid
 from tests.writes.conftest import run_sql
 
@@ -173,7 +173,7 @@ async def test_capture_is_complete_once_earlier_transactions_have_ended(restored
 
     assert not early
     async with asyncio.timeout(30):  # other tests may be writing to other databases of the server
-        while not await store.is_capture_complete():
+        while not await store.is_capture_complete():  # noqa: ASYNC110  # the database tells no event of it
             await asyncio.sleep(0.05)
 
 
@@ -186,7 +186,7 @@ async def running_feed(system, handle):
 
 
 async def test_the_feed_hands_on_events_after_a_first_incomplete_batch(restored_db, capturing):
-    batches = asyncio.Queue()
+    batches: asyncio.Queue[EventBatch] = asyncio.Queue()
     async with running_feed(restored_db, batches.put):
         first = await batches.get()
         await write(restored_db, f"UPDATE directus_users SET title = 'Countess' WHERE id = '{ADA}';")
@@ -197,7 +197,8 @@ async def test_the_feed_hands_on_events_after_a_first_incomplete_batch(restored_
 
 
 async def test_a_failed_handler_gets_an_incomplete_batch_next(restored_db, capturing):
-    batches, failures = asyncio.Queue(), iter([None, RuntimeError("failed")])
+    batches: asyncio.Queue[EventBatch] = asyncio.Queue()
+    failures = iter([None, RuntimeError("failed")])
 
     async def handle(batch):
         if error := next(failures, None):
@@ -214,7 +215,7 @@ async def test_a_failed_handler_gets_an_incomplete_batch_next(restored_db, captu
 async def test_the_feed_goes_on_after_its_connections_were_lost(writable_db):
     if writable_db.database.dialect != "postgresql":
         pytest.skip("SQLite has no connections to a server")
-    batches = asyncio.Queue()
+    batches: asyncio.Queue[EventBatch] = asyncio.Queue()
     connection = await asyncpg.connect(writable_db.settings.database_url.replace("+asyncpg", ""))
     await EventStore(Services.from_settings(writable_db.database, writable_db.settings)).renew_capture()
     async with running_feed(writable_db, batches.put):
