@@ -23,7 +23,7 @@ from app.core.auth_providers import PREFIX as PROVIDER_PREFIX
 from app.core.auth_providers import ProviderSettings, load_providers, unencrypted_urls
 from app.core.env_file import ENCODING, ENV_FILE, find_misspelled, read_names
 from app.core.errors import OperatorError
-from app.core.hashing import MAX_PASSWORD_LENGTH, HashCost
+from app.core.hashing import MAX_PASSWORD_HISTORY, MAX_PASSWORD_LENGTH, HashCost
 from app.core.ip_addresses import ProxyTrust, parse_proxy_trust
 from app.core.values import parse_duration, parse_size
 
@@ -240,6 +240,12 @@ class Settings(BaseSettings):
     )
     password_reject_common: bool = Field(
         False, description="Whether to refuse a new password that is one of the 30,000 most common ones"
+    )
+    password_history: int = Field(
+        0,
+        ge=0,
+        le=MAX_PASSWORD_HISTORY,
+        description="How many of their last passwords users can't choose again, the current one included; 0 for none",
     )
     hash_memory_cost: int = Field(65536, ge=8, description="KiB of memory used to hash a password")
     hash_time_cost: int = Field(3, ge=1, description="Number of passes over that memory")

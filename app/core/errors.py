@@ -165,6 +165,7 @@ VALIDATION_REASONS = {
     "email": "Value has to be a valid email address",
     "regex": "Value doesn't have the correct format",
     "min_length": "Value has to have at least {valid} characters",
+    "history": "Value has to differ from your last {valid} passwords, the current one included",
     "common": "Value is one of the most common passwords; choose one that is harder to guess",
 }
 

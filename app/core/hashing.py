@@ -14,6 +14,8 @@ with warnings.catch_warnings():
     _hasher.set_backend("argon2_cffi")  # loads the backend here, where its warnings are ignored
 
 MAX_PASSWORD_LENGTH = 1024
+MAX_PASSWORD_HISTORY = 24
+"""With how many passwords a new one can be compared; each comparison takes as long as a login."""
 
 
 @dataclass(frozen=True, slots=True)

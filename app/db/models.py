@@ -544,6 +544,15 @@ API_TOKEN_POLICIES = Table(
     Column("policy", UUIDText, ForeignKey("directus_policies.id", ondelete="CASCADE"), nullable=False, index=True),
     UniqueConstraint("token", "policy"),
 )
+# Hashes of former passwords, at most PASSWORD_HISTORY of each user; `created` is when another one replaced it.
+PASSWORD_HISTORY = Table(
+    "rollcall_password_history",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user", UUIDText, ForeignKey("directus_users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("hash", String(255), nullable=False),
+    Column("created", Timestamp, nullable=False),
+)
 # Sign-ins at a provider whose response was received, so that none is accepted twice.
 USED_SIGN_INS = Table(
     "rollcall_used_sign_ins",

@@ -52,6 +52,8 @@ class RetentionJob(PeriodicJob):
                 {"mails": self._store.delete_sent_mails, "used_sign_ins": self._store.delete_expired_sign_ins}
             )
             await self._events.delete_old()
+            if not self._services.settings.password_history:
+                deleted += await self._delete_each({"former_passwords": self._store.delete_former_passwords})
         retained = dict(self._retained())
         if retained and await self._store.claim_task(RETENTION_TASK, RETENTION_INTERVAL):
             deleted += await self._delete_each(retained)

@@ -76,6 +76,8 @@ def _validation_message(details: Mapping[str, Any], translate: Translate) -> str
     _ = translate
     if details["type"] == "min_length":
         return _("Enter at least {count} characters.").format(count=details["valid"])
+    if details["type"] == "history":
+        return _("Choose a password that differs from your last {count} ones.").format(count=details["valid"])
     messages = {
         "required": _("Enter a value."),
         "nnull": _("Enter a value."),

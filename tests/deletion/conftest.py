@@ -82,6 +82,8 @@ async def person(blocked):
         "INSERT INTO rollcall_outbox (kind, recipient, data, due, attempts) "
         "VALUES ('reset', 'Vi@example.com', '{}', '2024-01-01T00:00:00Z', 0);"
         f"INSERT INTO rollcall_recovery_codes (hash, \"user\") VALUES ('secret-hash', '{VI}');"
+        'INSERT INTO rollcall_password_history (id, "user", hash, created) '
+        f"VALUES (1, '{VI}', 'secret-hash-3', '2024-01-01T00:00:00Z');"
         'INSERT INTO rollcall_tokens (id, "user", hash, name, created, last_used_ip) '
         f"VALUES ('{uid('token')}', '{VI}', 'secret-hash-2', 'Build', '2024-01-01T00:00:00Z', '{IP}');",
     )

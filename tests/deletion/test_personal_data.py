@@ -30,6 +30,7 @@ async def test_the_export_has_everything_but_secrets(person):
         "rollcall_recovery_codes",
     }
     assert [(row["name"], row["last_used_ip"]) for row in rows["rollcall_tokens"]] == [("Build", IP)]
+    assert [row.keys() for row in rows["rollcall_password_history"]] == [{"id", "user", "created"}]
     assert {"table": "contracts", "column": "Owner", "count": 2} in data["references"]
     assert {row["message"] for row in rows["directus_notifications"]} == {"Hi Vi", "Hi Sam"}
     for secret in ("static-of-vi", "not-a-hash", "NOTASECRET", "secret-hash", '"s"'):

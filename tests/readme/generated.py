@@ -28,7 +28,7 @@ SETTING_GROUPS = {
     r"directus_|extensions",
     "Browsers": r"cors_|hsts_|csrf_",
     "Sign-in": r"access_token|refresh_token|session_|auth_|hash_|login_|register_stall|last_access|max_password|"
-    r"password_min|password_reject",
+    r"password_min|password_reject|password_history",
     "Mail": r"email_|user_invite|password_reset|user_register|mail_",
     "Files": r"storage_|files_|assets_",
     "Monitoring": r"metrics_",

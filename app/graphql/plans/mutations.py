@@ -115,6 +115,7 @@ class MutationRequest(NamedTuple):
             text: str = row[-1]
             return OPTIONAL_ROW.from_json(text if decode_rows is None else orjson.dumps(decode_rows(text)).decode())
 
+        work.raise_last_error()
         bindings = {**work.access.bindings, WRITTEN_KEYS: keys, "now": work.now}
         return await work.writer.fetch_and_commit(plan.statement, bindings, result)
 

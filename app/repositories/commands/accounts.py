@@ -1,6 +1,6 @@
 """Accounts: users as the authentication flows read and update them, without the permissions of any caller."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,6 +123,10 @@ class _UpdateIfUnchanged:
     payload: Payload
     conflict_error: type[RollcallError]
     action: str = field(default="update", init=False)
+
+    @property
+    def updated_keys(self) -> Sequence[str]:
+        return (self.account.id,)
 
     def payloads(self) -> Iterable[Payload]:
         return (self.payload,)

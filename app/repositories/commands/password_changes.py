@@ -1,6 +1,6 @@
 """The command that replaces the caller's own password."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,6 +25,10 @@ class ChangeOwnPassword:
     session_ttl: timedelta
     grant: SessionGrant | None = None
     action: str = field(default="update", init=False)
+
+    @property
+    def updated_keys(self) -> Sequence[str]:
+        return (self.user,)
 
     def payloads(self) -> Iterable[Payload]:
         return self.update.payloads()

@@ -11,6 +11,18 @@ from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.services import Services
 
 
+@dataclass(frozen=True, slots=True)
+class OwnPayloads:
+    """The payloads, of those that are prepared, that update the row of a user who writes it without an API token."""
+
+    user: str | None
+    payloads: Sequence[Payload]
+
+    def author_of(self, payload: Payload) -> str | None:
+        """Return the user whose own row a payload updates; None if it is that of another user, or a new one."""
+        return self.user if any(payload is one for one in self.payloads) else None
+
+
 class CollectionRules:
     """Business rules of a collection: none by default; subclasses override the hooks they need.
 
@@ -20,7 +32,9 @@ class CollectionRules:
     slow_field: ClassVar[Field | None] = None
     """The field with values that `prepare` works on, if the collection has one."""
 
-    async def prepare(self, payloads: Sequence[Payload], services: Services, budget: RequestBudget) -> None:
+    async def prepare(
+        self, payloads: Sequence[Payload], own: OwnPayloads, services: Services, budget: RequestBudget
+    ) -> None:
         """Do slow work on payloads that contain the slow field, in place, before the transaction begins."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:

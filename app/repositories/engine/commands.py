@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from app.core.errors import InvalidPayload
 from app.policy.rules import Access, AccessVersion
@@ -47,6 +47,16 @@ class WriteCommand(Protocol):
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
         """Perform the write and return the keys of its rows."""
+        ...
+
+
+@runtime_checkable
+class UpdatesKnownRows(Protocol):
+    """A write command of a flow that updates the rows with these keys; `payloads` are their values."""
+
+    @property
+    def updated_keys(self) -> Sequence[Any]:
+        """Return the keys of the rows."""
         ...
 
 

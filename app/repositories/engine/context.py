@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from app.core.caller import Caller
+from app.core.errors import RollcallError
 from app.core.request_budget import RequestBudget
 from app.db.transaction import WriteTransaction
 from app.policy.grantor_rights import GrantedPolicy
@@ -110,6 +111,8 @@ class WriteContext(Protocol):
     files: TouchedFiles
     preset_hashes: dict[str, str]
     """The hashes of passwords that come from presets: one for each, because hashing holds up the transaction."""
+    last_error: RollcallError | None
+    """An error that is raised after all else has succeeded, so that a write that fails anyway does not reveal it."""
     signed_out_self: bool
     """Whether the caller's own row or its sessions are gone."""
 

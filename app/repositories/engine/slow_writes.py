@@ -16,7 +16,15 @@ from app.query.filter import AndFilter, Filter, OrFilter, RelationFilter
 from app.query.payload import Payload
 from app.query.scoped import ScopedRows
 from app.repositories.engine.collection_rules import DirectoryRules
-from app.repositories.engine.commands import SelectedKeys, Update, UpdateEach, UpdateSingleton, Upsert, WriteCommand
+from app.repositories.engine.commands import (
+    SelectedKeys,
+    Update,
+    UpdateEach,
+    UpdateSingleton,
+    UpdatesKnownRows,
+    Upsert,
+    WriteCommand,
+)
 from app.repositories.engine.custom_values import has_hashed_values
 
 RuleMatches = Mapping[Any, Sequence[bool]]
@@ -65,6 +73,8 @@ def _outermost(command: WriteCommand, payload: Payload) -> SlowWrite:
             return SlowWrite(payload, ("update",), keys)
         case Upsert() | UpdateSingleton():
             return SlowWrite(payload, ("update", "create"), keys)
+        case UpdatesKnownRows():
+            return SlowWrite(payload, ("update",), command.updated_keys)
         case _:
             return SlowWrite(payload, (command.action,), ())
 

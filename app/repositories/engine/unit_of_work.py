@@ -6,9 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from app.core.caller import Caller, ClientInfo
-from app.core.errors import (
-    Forbidden,
-)
+from app.core.errors import Forbidden, RollcallError
 from app.core.request_budget import RequestBudget
 from app.db.database import RetryTransaction
 from app.db.transaction import WriteTransaction
@@ -85,6 +83,7 @@ class UnitOfWork(NestedWriter):
         self.affected = AffectedRights()
         self.written_rows: list[WrittenRow] = []
         self.preset_hashes: dict[str, str] = {}
+        self.last_error: RollcallError | None = None
         self.signed_out_self = False
         """Whether the caller deleted its own row, or ended its own session."""
         self.files = TouchedFiles()
@@ -252,6 +251,11 @@ class UnitOfWork(NestedWriter):
         is_same_token = AccessState.read(row).token == self.access.state.token
         if not (is_same_token and self.changed_self) or self.access.has_expired(self.services.clock):
             raise RetryTransaction
+
+    def raise_last_error(self) -> None:
+        """Raise `last_error`, if there is one; called when everything but the commit has succeeded."""
+        if self.last_error is not None:
+            raise self.last_error
 
     @property
     def changed_self(self) -> bool:

@@ -17,10 +17,10 @@ from app.db.transaction import WriteTransaction
 from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
 from app.policy.write_resolver import WriteResolver
-from app.query.collection import Collection
+from app.query.collection import USERS, Collection
 from app.query.scoped import ScopedRows
 from app.query.sql_writes import rule_matches
-from app.repositories.engine.collection_rules import DirectoryRules
+from app.repositories.engine.collection_rules import DirectoryRules, OwnPayloads
 from app.repositories.engine.commands import (
     Delete,
     SelectedKeys,
@@ -168,6 +168,7 @@ class WriteRepository(ReadRepository):
                 await self._check_all(work)
                 writer.after_commit = self._after_commit(work)
                 result = await read_result(work, keys) if read_result else None
+                work.raise_last_error()
             except RollcallError:
                 await self._check_access_current(work)  # a new permission is never denied because of a cached access
                 raise
@@ -220,19 +221,26 @@ class WriteRepository(ReadRepository):
         writes = find_slow_writes(command, self._rules)
         if not writes:
             return
-        await self._with_current_access(lambda access: self._check_slow_writes(command, writes, access))
+        user = await self._with_current_access(lambda access: self._check_slow_writes(command, writes, access))
+        own = OwnPayloads(user, [write.payload for write in writes if self._is_own(write, user)])
         for collection in {write.payload.collection for write in writes}:
             payloads = [write.payload for write in writes if write.payload.collection is collection]
             slow = [payload for payload in payloads if has_slow_field(payload, self._rules)]
             if slow:
-                await self._rules.of(collection).prepare(slow, self._services, budget)
+                await self._rules.of(collection).prepare(slow, own, self._services, budget)
             for payload in payloads:
                 await hash_values(payload.values, self._services, budget)
 
-    async def _check_slow_writes(self, command: WriteCommand, writes: Sequence[SlowWrite], access: Access) -> None:
-        """Raise Forbidden if the transaction would deny the command; StalePlan if `access` is not current."""
+    def _is_own(self, write: SlowWrite, user: str | None) -> bool:
+        return write.payload.collection.is_same(USERS) and user in write.keys and self._caller.api_token is None
+
+    async def _check_slow_writes(
+        self, command: WriteCommand, writes: Sequence[SlowWrite], access: Access
+    ) -> str | None:
+        """Return the user who writes; raise Forbidden if it will be denied, StalePlan if `access` is not current."""
+        user = access.user or self._caller.user
         if access.admin:
-            return
+            return user
 
         async def fetch_matches(scoped: ScopedRows, keys: Iterable[Any]) -> RuleMatches:
             rows = orjson.loads(await self._fetch(rule_matches(scoped, keys), access))
@@ -246,3 +254,4 @@ class WriteRepository(ReadRepository):
             if await self._services.access_cache.revalidate(self._caller, access) is access:
                 raise
             raise StalePlan from None
+        return user

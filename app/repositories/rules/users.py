@@ -16,15 +16,17 @@ from app.db.models import Session
 from app.passwords.hasher_pool import HashedPassword
 from app.query.collection import USERS, Field
 from app.query.payload import Payload, to_column_value
-from app.repositories.engine.collection_rules import CollectionRules
+from app.repositories.engine.collection_rules import CollectionRules, OwnPayloads
 from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.engine.table import RowStore
 from app.repositories.project_settings import read_password_policy
 from app.repositories.references.reassignment import release_references
 from app.repositories.references.user_references import UserReferences
 from app.repositories.rules.password_policy import check_password, check_quality
+from app.repositories.rules.password_reuse import compare_password, note_comparison
 from app.repositories.services import Services
 from app.repositories.stores.otp_codes import OTPStore
+from app.repositories.stores.password_history import add_former_password
 
 ID, EMAIL, PASSWORD, TFA, STATUS, ROLE = (
     USERS.fields[name] for name in ("id", "email", "password", "tfa_secret", "status", "role")
@@ -58,14 +60,20 @@ class UserRules(CollectionRules):
 
     slow_field: ClassVar[Field | None] = PASSWORD
 
-    async def prepare(self, payloads: Sequence[Payload], services: Services, budget: RequestBudget) -> None:
+    async def prepare(
+        self, payloads: Sequence[Payload], own: OwnPayloads, services: Services, budget: RequestBudget
+    ) -> None:
         budget.spend_hashes(sum(payload.values[PASSWORD] is not None for payload in payloads))
         policy = await read_password_policy(services)
         for payload in payloads:
             await check_password(payload.values[PASSWORD], policy, services, budget, payload.path)
         for payload in payloads:
-            if payload.values[PASSWORD] is not None:
-                payload.values[PASSWORD] = await services.passwords.hash(payload.values[PASSWORD])
+            password = payload.values[PASSWORD]
+            author = own.author_of(payload) if services.settings.password_history else None
+            if password is not None and author is not None:
+                payload.values[PASSWORD] = await compare_password(password, author, services, budget, payload.path)
+            elif password is not None:
+                payload.values[PASSWORD] = await services.passwords.hash(password)
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(EMAIL) is not None:
@@ -88,15 +96,10 @@ class UserRules(CollectionRules):
         if work.caller.api_token is not None and row[ID] == work.access.user and SIGN_IN_FIELDS & changed:
             raise Forbidden(OWNER_CREDENTIALS_MESSAGE)
         _check_static_token(work, values[TOKEN] if TOKEN in changed else None)
-        if ROLE in changed:
-            work.affected.users.add(row[ID])
-        if STATUS in changed and values[STATUS] in MAY_LOG_IN:
-            work.affected.activated_users.add(row[ID])
-        if SIGN_IN_FIELDS & changed and row[ID] != work.access.user:
-            work.affected.users_with_new_credentials.add(row[ID])
-        if {ROLE, STATUS} & changed:
-            work.affected.admins = work.affected.user_counts = work.affected.user_access = True
-        if PASSWORD in changed or (STATUS in changed and values[STATUS] != ACTIVE):
+        _note_changes(work, row, values, changed)
+        if PASSWORD in changed:
+            await _replace_password(work, row, values[PASSWORD])
+        elif STATUS in changed and values[STATUS] != ACTIVE:
             await end_sessions(work, row[ID])
         if TFA in changed:
             await OTPStore(work.services, row[ID]).delete_all(work.writer)
@@ -119,6 +122,25 @@ class UserRules(CollectionRules):
             work.budget.spend_hashes(1)
             work.preset_hashes[password] = await work.services.passwords.hash(password)
         values[PASSWORD] = work.preset_hashes[password]
+
+
+def _note_changes(work: WriteContext, row: RowValues, values: RowValues, changed: set[Field]) -> None:
+    """Note what the checks at the end of the transaction depend on."""
+    if ROLE in changed:
+        work.affected.users.add(row[ID])
+    if STATUS in changed and values[STATUS] in MAY_LOG_IN:
+        work.affected.activated_users.add(row[ID])
+    if SIGN_IN_FIELDS & changed and row[ID] != work.access.user:
+        work.affected.users_with_new_credentials.add(row[ID])
+    if {ROLE, STATUS} & changed:
+        work.affected.admins = work.affected.user_counts = work.affected.user_access = True
+
+
+async def _replace_password(work: WriteContext, row: RowValues, password: str | None) -> None:
+    note_comparison(work, row[PASSWORD], password)
+    if row[PASSWORD] is not None:
+        await add_former_password(work.writer, work.services, row[ID], row[PASSWORD])
+    await end_sessions(work, row[ID])
 
 
 async def end_sessions(work: WriteContext, user: str) -> None:

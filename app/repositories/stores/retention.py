@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, delete, select, text, update
+from sqlalchemy import ColumnElement, Select, String, bindparam, delete, select, text, true, update
 
 from app.db.base import Timestamp
-from app.db.models import ATTEMPTS, OUTBOX, USED_SIGN_INS, Activity, Revision, Session
+from app.db.models import ATTEMPTS, OUTBOX, PASSWORD_HISTORY, USED_SIGN_INS, Activity, Revision, Session
 from app.db.transaction import WriteTransaction
 from app.query.sql_writes import in_list
 from app.repositories.services import Services
@@ -62,6 +62,10 @@ class RetentionStore:
         """Delete the record of sign-ins at a provider whose time is over."""
         expired = USED_SIGN_INS.c.expires < self._services.clock()
         return await self._delete_batch(USED_SIGN_INS, USED_SIGN_INS.c.hash, expired)
+
+    async def delete_former_passwords(self) -> int:
+        """Delete the hashes of former passwords, as no new one is compared with them any longer."""
+        return await self._delete_batch(PASSWORD_HISTORY, PASSWORD_HISTORY.c.id, true())
 
     async def delete_sent_mails(self) -> int:
         """Delete mails that an earlier version sent, which did not delete them itself."""

@@ -49,7 +49,7 @@ async def _invitation_page(
         button=_("Activate account"),
         email=account.email,
         token=token,
-        requirement=await read_requirement(request),
+        requirement=(await read_requirement(request))._replace(history=0),  # the user had no password
     )
 
 

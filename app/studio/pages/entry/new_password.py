@@ -23,6 +23,7 @@ class PasswordRequirement(NamedTuple):
     is_strong: bool = False
     pattern: str | None = None
     rejects_common: bool = False
+    history: int = 0
 
 
 async def read_requirement(request: PageRequest) -> PasswordRequirement:
@@ -34,6 +35,7 @@ async def read_requirement(request: PageRequest) -> PasswordRequirement:
         is_strong=is_strong,
         pattern=policy if policy and not is_strong and not match else None,
         rejects_common=settings.password_reject_common,
+        history=settings.password_history,
     )
 
 

@@ -49,7 +49,7 @@ async def _registration_page(
 ) -> Response:
     _require_open(request)
     values = {name: form.get(name, "") for name in ("email", "first_name", "last_name")}
-    requirement = await read_requirement(request)
+    requirement = (await read_requirement(request))._replace(history=0)  # the user is new
     return await request.page("register.html", status=status, errors=errors, values=values, requirement=requirement)
 
 
