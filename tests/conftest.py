@@ -217,6 +217,8 @@ def make_settings(url: str, **overrides) -> Settings:
 async def create_database(name: str, template: str = "template0") -> None:
     # results do not depend on the collation; all databases use the one of the recordings
     collation = " LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'" if template == "template0" else ""
+    # a connection pooler keeps connections to the template open, which prevents a copy
+    await run_on_server(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{template}'")
     await run_on_server(f"CREATE DATABASE {name} TEMPLATE {template}{collation}")
 
 

@@ -188,7 +188,7 @@ def serve_http(
             f"Each of {workers} workers counts requests separately: rate limits multiply by {workers}.", err=True
         )
         typer.echo("Set RATE_LIMITER_STORE=redis to share the counters.", err=True)
-    check_database(settings)
+    check_database(settings, workers)
     load_policy_tests(settings)
     load_extensions(settings)  # here, because workers that can't load them would be started again and again
     serve_with(

@@ -14,7 +14,7 @@ import typer
 from app.cli.database_errors import operator_error
 from app.core.config import Settings, load_settings, setting_warnings
 from app.db.database import Database
-from app.db.engine import parse_url
+from app.db.database_url import parse_url
 
 THREAD_TIMEOUT_SECONDS = 1.0
 

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from functools import partial
 
 import typer
 
@@ -9,8 +10,9 @@ from app.cli.database_errors import no_tables_message
 from app.cli.runner import run
 from app.core.config import Settings
 from app.core.errors import OperatorError
+from app.db.connection_budget import connection_shortage
 from app.db.database import Database
-from app.db.engine import parse_url
+from app.db.database_url import parse_url
 from app.db.migrate import current_revision, newest_revision
 
 ADDRESS_ERRORS = {
@@ -38,10 +40,11 @@ def check_address(host: str, port: int) -> None:
         raise OperatorError(f"{host}, port {port}, {reason}.") from None
 
 
-def check_database(settings: Settings) -> None:
-    """Check that the database was bootstrapped by this version or a newer one.
+def check_database(settings: Settings, workers: int) -> None:
+    """Check that the database was bootstrapped by this version or a newer one, and accepts enough connections.
 
-    A PostgreSQL server that is unreachable is only a warning: requests get a 503 until it is reachable.
+    A PostgreSQL server that is unreachable is only a warning: requests get a 503 until it is reachable. So is one that
+    accepts fewer connections than so many workers may open.
 
     Raises:
         OperatorError: DATABASE_URL is not supported, the file is no database, it has no Rollcall tables, or it lacks
@@ -49,7 +52,7 @@ def check_database(settings: Settings) -> None:
     """
     Database.open(settings)
     try:
-        revision = run(_revision, warn=False)
+        revision, shortage = run(partial(_inspect, workers), warn=False)
     except OperatorError as error:
         if settings.is_sqlite:
             raise
@@ -62,7 +65,9 @@ def check_database(settings: Settings) -> None:
             f"The database is at revision {revision}, but this version needs {newest_revision()}. "
             "Run `rollcall bootstrap` first."
         )
+    if shortage:
+        typer.echo(f"Warning: {shortage}", err=True)
 
 
-async def _revision(database: Database, _: Settings) -> str | None:
-    return await current_revision(database)
+async def _inspect(workers: int, database: Database, settings: Settings) -> tuple[str | None, str | None]:
+    return await current_revision(database), await connection_shortage(database, settings, workers)

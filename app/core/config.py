@@ -35,6 +35,8 @@ MIN_HASH_KIB_PER_THREAD = 8
 PUBLIC_URL_PATTERN = re.compile(r"https?://[^/]", re.IGNORECASE)
 MAX_DB_TIMEOUT = 3600
 """Upper bound of the time limits of the database, in seconds."""
+TRANSACTION_POOLER = "transaction"
+"""The mode of a connection pooler in which each transaction may run in another session of the database."""
 MAX_HTTP_TIMEOUT = 3600
 """Upper bound of the time limits of requests, in seconds."""
 ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
@@ -411,6 +413,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Maximum number of read connections. A process opens at most 14 others; on SQLite it "
         "opens at most 3 for reads and 2 for writes",
+    )
+    db_pooler: Literal["transaction"] | None = Field(
+        None,
+        description="`transaction` if DATABASE_URL leads to PgBouncer with `pool_mode = transaction`; unset without a "
+        "pooler, or with `pool_mode = session`",
     )
     db_queue_size: int = Field(1000, ge=1, description="Maximum number of requests that wait for a read connection")
     db_queue_timeout: float = Field(5.0, gt=0, description="Maximum seconds a request waits for a read connection")

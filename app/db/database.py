@@ -10,20 +10,21 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.core.config import Settings
+from app.core.config import TRANSACTION_POOLER, Settings
 from app.core.errors import ServiceUnavailable
+from app.db.database_url import parse_url
 from app.db.driver_errors import DATABASE_UNAVAILABLE
 from app.db.email_index import select_has_email_index
 from app.db.engine import (
     RESERVED_CONNECTIONS,
-    UNREACHABLE,
     concurrent_writes,
     create_maintenance_engine,
     create_write_engine,
-    parse_url,
     sqlstate,
+    write_parameters,
 )
 from app.db.notifications import NotificationListener
+from app.db.postgresql import UNREACHABLE, local_parameters
 from app.db.read_pool import ReadPool
 from app.db.resource_pool import Owner, ResourcePool
 from app.db.transaction import WriteTransaction
@@ -47,9 +48,15 @@ class Database:
     """
 
     def __init__(
-        self, reader: ReadPool, write_engine: AsyncEngine, write_pool: WritePool, maintenance_engine: AsyncEngine
+        self,
+        reader: ReadPool,
+        write_engine: AsyncEngine,
+        write_pool: WritePool,
+        maintenance_engine: AsyncEngine,
+        *,
+        pooler: bool = False,
     ) -> None:
-        self._url = write_engine.url
+        self._url, self._pooler = write_engine.url, pooler
         self.reader = reader
         self.dialect: str = write_engine.dialect.name
         self._write_pool = write_pool
@@ -64,16 +71,19 @@ class Database:
             OperatorError: The URL is not supported, or the SQLite file cannot be created.
         """
         url, size = parse_url(settings.database_url), settings.db_pool_size
-        engine = create_write_engine(url, size, settings.db_write_statement_timeout)
+        statement_timeout, pooler = settings.db_write_statement_timeout, settings.db_pooler == TRANSACTION_POOLER
+        engine = create_write_engine(url, size, statement_timeout, pooler=pooler)
         write_pool = WritePool(
             engine,
             concurrent_writes(size),
             RESERVED_CONNECTIONS,
             max_waiting=settings.db_queue_size,
-            statement_timeout=settings.db_write_statement_timeout,
+            statement_timeout=statement_timeout,
             transaction_timeout=settings.db_transaction_timeout,
+            at_begin=local_parameters(write_parameters(statement_timeout)) if pooler else (),
         )
-        return cls(ReadPool.open(url, settings), engine, write_pool, create_maintenance_engine(url))
+        maintenance_engine = create_maintenance_engine(url, pooler=pooler)
+        return cls(ReadPool.open(url, settings), engine, write_pool, maintenance_engine, pooler=pooler)
 
     @property
     def pools(self) -> dict[str, ResourcePool[Any]]:
@@ -140,7 +150,7 @@ class Database:
 
     def listener(self, channel: str) -> NotificationListener:
         """Return a listener for PostgreSQL's notifications on a channel."""
-        return NotificationListener(self._url, channel)
+        return NotificationListener(self._url, channel, pooler=self._pooler)
 
     async def has_email_index(self) -> bool:
         """Return whether the database itself keeps emails unique. Once it does, the answer is cached."""

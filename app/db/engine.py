@@ -1,34 +1,21 @@
-"""Creates the SQLAlchemy engines: which database URLs are accepted, and how every connection is configured."""
+"""Creates the SQLAlchemy engines: how many connections a process opens, and how each one is configured."""
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import orjson
-from sqlalchemy import URL, ExceptionContext, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy import URL, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.errors import OperatorError
-from app.core.timestamps import from_microseconds, to_microseconds
 from app.db.base import POSTGRESQL
-from app.db.driver_errors import STALE_SQLSTATES
+from app.db.postgresql import Parameters, create_postgresql_engine, set_parameters_at_begin
 
-DRIVERS = {
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-}
-URL_EXAMPLES = "DATABASE_URL should be like postgresql://user:password@host:5432/name or sqlite:///path/to/file.db"
-# What connecting raises when the database is unreachable; a statement raises the same wrapped in a DBAPIError.
-UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
 NOT_A_DIRECTORY = (FileExistsError, NotADirectoryError)
 """What creating a file or directory below a file raises."""
 BUSY_TIMEOUT_MS = 5_000
@@ -37,7 +24,6 @@ LOCK_SHARE = 0.9
 """The part of a write statement's time limit for which it waits for a lock, so that waiting has an error of its own."""
 IDLE_IN_TRANSACTION_MS = 10_000
 """Milliseconds after which PostgreSQL ends a transaction whose process sends nothing, as it may hang or be cut off."""
-CONNECT_TIMEOUT_SECONDS = 5
 MAX_CONCURRENT_WRITES = 8
 """Concurrent write transactions of one process on PostgreSQL.
 
@@ -48,6 +34,8 @@ EXCLUSIVE_WRITES = 1
 """Exclusive write transactions of one process at a time."""
 MAINTENANCE_CONNECTIONS = 1
 """Connections for `Database.transaction`, which the write pool never holds."""
+LISTEN_CONNECTIONS = 1
+"""Connections that wait for PostgreSQL's notifications."""
 RESERVED_CONNECTIONS = 2
 """Connections of each pool on PostgreSQL that a caller uses only while it uses no other."""
 SQLITE_READ_CONNECTIONS, SQLITE_RESERVED_CONNECTIONS = 2, 1
@@ -55,37 +43,6 @@ SQLITE_READ_CONNECTIONS, SQLITE_RESERVED_CONNECTIONS = 2, 1
 WRITE_CACHE_KIB = 500
 """Page cache of a write connection to SQLite: a quarter of its default; writes measured no slower."""
 STEPS_PER_DEADLINE_CHECK = 10_000
-
-Parameters = Mapping[str, str | int]
-"""Run-time parameters of a PostgreSQL session."""
-
-
-def parse_url(text: str) -> URL:
-    """Return the database URL in the form the drivers take.
-
-    Raises:
-        OperatorError: The URL is not supported. The message does not quote it, because it may hold a password.
-    """
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise OperatorError(f"DATABASE_URL is not a URL: {URL_EXAMPLES}.") from None
-    if url.drivername not in DRIVERS:
-        raise OperatorError(f"DATABASE_URL begins with {url.drivername!r}, which is not supported: {URL_EXAMPLES}.")
-    url = url.set(drivername=DRIVERS[url.drivername])
-    if url.get_backend_name() == POSTGRESQL:
-        return _postgresql_url(url)
-    if url.query or url.host or url.database in (None, "", ":memory:"):
-        raise OperatorError(f"DATABASE_URL should name a file, and nothing after it: {URL_EXAMPLES}.")
-    return url
-
-
-def _postgresql_url(url: URL) -> URL:
-    unknown = sorted(set(url.query) - {"ssl", "sslmode", "host", "port"})
-    if unknown:
-        raise OperatorError(f"DATABASE_URL has the unknown option {unknown[0]!r}: use sslmode, host and port only.")
-    mode = url.query.get("sslmode")
-    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode}) if mode else url
 
 
 def read_connections(url: URL, pool_size: int) -> int:
@@ -103,31 +60,43 @@ def concurrent_writes(pool_size: int) -> int:
     return min(pool_size, MAX_CONCURRENT_WRITES)
 
 
-def create_write_engine(url: URL, pool_size: int, statement_timeout: float) -> AsyncEngine:
+def max_connections_of_process(pool_size: int) -> int:
+    """Return how many connections to PostgreSQL a process opens at most."""
+    writes = concurrent_writes(pool_size) + RESERVED_CONNECTIONS + EXCLUSIVE_WRITES
+    return pool_size + RESERVED_CONNECTIONS + writes + MAINTENANCE_CONNECTIONS + LISTEN_CONNECTIONS
+
+
+def write_parameters(statement_timeout: float) -> Parameters:
+    """Return the run-time parameters of write transactions on PostgreSQL."""
+    milliseconds = int(statement_timeout * 1000)
+    return {
+        "default_transaction_read_only": "off",
+        "statement_timeout": milliseconds,
+        "lock_timeout": max(1, int(milliseconds * LOCK_SHARE)),
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
+        "jit": "off",
+    }
+
+
+def create_write_engine(url: URL, pool_size: int, statement_timeout: float, *, pooler: bool = False) -> AsyncEngine:
     """Return the engine of all connections of the write pool, which keeps as many open as it ever needs.
 
-    PostgreSQL stops a statement after `statement_timeout` seconds.
+    PostgreSQL stops a statement after `statement_timeout` seconds. Behind a `pooler`, each transaction has to set the
+    parameters itself.
 
     Raises:
         OperatorError: The SQLite file cannot be created.
     """
     if url.get_backend_name() == POSTGRESQL:
-        milliseconds = int(statement_timeout * 1000)
-        parameters: Parameters = {
-            "default_transaction_read_only": "off",
-            "statement_timeout": milliseconds,
-            "lock_timeout": max(1, int(milliseconds * LOCK_SHARE)),
-            "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
-            "jit": "off",
-        }
         size = concurrent_writes(pool_size) + RESERVED_CONNECTIONS + EXCLUSIVE_WRITES
-        return _create_postgresql_engine(url, size, parameters, isolation_level="READ COMMITTED")
+        parameters = write_parameters(statement_timeout)
+        return create_postgresql_engine(url, size, parameters, pooler=pooler, isolation_level="READ COMMITTED")
     engine = _create_writable_sqlite_engine(url, EXCLUSIVE_WRITES)
     event.listen(engine.sync_engine, "connect", _install_deadline)
     return engine
 
 
-def create_maintenance_engine(url: URL) -> AsyncEngine:
+def create_maintenance_engine(url: URL, *, pooler: bool = False) -> AsyncEngine:
     """Return the engine for work that may take hours: migrations, upgrades, imports, exports.
 
     Raises:
@@ -140,7 +109,12 @@ def create_maintenance_engine(url: URL) -> AsyncEngine:
             "lock_timeout": 2 * BUSY_TIMEOUT_MS,
             "idle_in_transaction_session_timeout": 0,
         }
-        return _create_postgresql_engine(url, MAINTENANCE_CONNECTIONS, parameters, isolation_level="READ COMMITTED")
+        engine = create_postgresql_engine(
+            url, MAINTENANCE_CONNECTIONS, parameters, pooler=pooler, isolation_level="READ COMMITTED"
+        )
+        if pooler:
+            set_parameters_at_begin(engine, parameters)
+        return engine
     engine = _create_writable_sqlite_engine(url, MAINTENANCE_CONNECTIONS)
     event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
@@ -148,13 +122,16 @@ def create_maintenance_engine(url: URL) -> AsyncEngine:
 
 def create_listen_engine(url: URL) -> AsyncEngine:
     """Return an engine of one connection to PostgreSQL that waits for notifications."""
-    return _create_postgresql_engine(url, 1, {"default_transaction_read_only": "on"}, isolation_level="AUTOCOMMIT")
+    return create_postgresql_engine(
+        url, LISTEN_CONNECTIONS, {"default_transaction_read_only": "on"}, isolation_level="AUTOCOMMIT"
+    )
 
 
-def create_read_engine(url: URL, size: int, statement_timeout: float) -> AsyncEngine:
+def create_read_engine(url: URL, size: int, statement_timeout: float, *, pooler: bool = False) -> AsyncEngine:
     """Return an engine of `size` read-only connections in autocommit mode.
 
-    A statement is stopped after `statement_timeout` seconds.
+    A statement is stopped after `statement_timeout` seconds. Behind a `pooler` PostgreSQL knows no such limit, and does
+    not enforce that the connections are read-only.
     """
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
     if url.get_backend_name() == POSTGRESQL:
@@ -163,56 +140,10 @@ def create_read_engine(url: URL, size: int, statement_timeout: float) -> AsyncEn
             "statement_timeout": int(statement_timeout * 1000),
             "jit": "off",
         }
-        return _create_postgresql_engine(url, size, parameters, **options)
+        return create_postgresql_engine(url, size, parameters, pooler=pooler, **options)
     engine = _create_sqlite_engine(url, size, ["query_only=ON"], **options)
     event.listen(engine.sync_engine, "connect", _install_deadline)
     return engine
-
-
-def _create_postgresql_engine(url: URL, size: int, parameters: Parameters, **options: Any) -> AsyncEngine:
-    # Only what PgBouncer accepts at the start of a connection; the other parameters are set once it is open.
-    server_settings = {"application_name": "rollcall", "TimeZone": "UTC"}
-    arguments = {"timeout": CONNECT_TIMEOUT_SECONDS, "server_settings": server_settings}
-    options |= {"pool_size": size, "max_overflow": 0, "connect_args": arguments}
-    # JSON stays text: app.db.base.Json decodes it, and most of it is only passed on.
-    # Parameters hold what clients sent, and an exception's text ends up in the log.
-    engine = create_async_engine(url, hide_parameters=True, json_deserializer=str, **options)
-    event.listen(engine.sync_engine, "handle_error", _mark_stale)
-    event.listen(engine.sync_engine, "connect", _set_timestamp_codec)
-    event.listen(engine.sync_engine, "connect", _parameter_setter(parameters))
-    return engine
-
-
-def _set_timestamp_codec(connection: Any, record: Any) -> None:
-    # asyncpg takes the first and last datetime for infinity, and cannot read the years that have no datetime.
-    connection.run_async(
-        lambda driver: driver.set_type_codec(
-            "timestamptz",
-            schema="pg_catalog",
-            format="tuple",
-            encoder=lambda moment: (to_microseconds(moment),),
-            decoder=lambda values: from_microseconds(*values),
-        )
-    )
-
-
-def _parameter_setter(parameters: Parameters) -> Callable[[Any, Any], None]:
-    commands = "; ".join(f"SET {name} = {value}" for name, value in parameters.items())
-
-    def set_parameters(connection: Any, record: Any) -> None:
-        try:
-            connection.run_async(lambda driver: driver.execute(commands))
-        except Exception:
-            connection.terminate()
-            raise
-
-    return set_parameters
-
-
-def _mark_stale(context: ExceptionContext) -> None:
-    # Makes SQLAlchemy's pool drop its other connections, which are as old as this one and therefore broken too.
-    code = getattr(context.original_exception, "sqlstate", None) or ""
-    context.is_disconnect = context.is_disconnect or code.startswith(STALE_SQLSTATES)
 
 
 def _create_writable_sqlite_engine(url: URL, size: int) -> AsyncEngine:

@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.base import POSTGRESQL
-from app.db.engine import UNREACHABLE, create_listen_engine
+from app.db.engine import create_listen_engine
+from app.db.postgresql import UNREACHABLE
 
 RECONNECT_SECONDS = 1.0
 
@@ -22,16 +23,17 @@ class NotificationListener:
     """Calls a function whenever a transaction has notified on a channel, and when the connection is open again.
 
     A notification is a hint that may be lost: a pooler may drop it, and none arrives while the connection is broken.
-    On SQLite there are none.
+    On SQLite and behind a `pooler` in transaction mode, which has no session to listen in, there are none.
     """
 
-    def __init__(self, url: URL, channel: str) -> None:
+    def __init__(self, url: URL, channel: str, *, pooler: bool = False) -> None:
         self._url, self._channel = url, channel
+        self._has_notifications = url.get_backend_name() == POSTGRESQL and not pooler
 
     @asynccontextmanager
     async def running(self, notify: Callable[[], None]) -> AsyncIterator[None]:
         """Listen in the background while the block runs."""
-        if self._url.get_backend_name() != POSTGRESQL:
+        if not self._has_notifications:
             yield
             return
         engine = create_listen_engine(self._url)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.bindings import Bindings
-from app.core.config import Settings
+from app.core.config import TRANSACTION_POOLER, Settings
 from app.core.errors import InvalidQuery, SchemaChanged, ServiceUnavailable
 from app.core.watchdog import Watchdog
 from app.db.base import POSTGRESQL
@@ -26,12 +26,11 @@ from app.db.driver_errors import (
     rejection_reason,
 )
 from app.db.engine import (
-    CONNECT_TIMEOUT_SECONDS,
-    UNREACHABLE,
     create_read_engine,
     read_connections,
     reserved_connections,
 )
+from app.db.postgresql import CONNECT_TIMEOUT_SECONDS, UNREACHABLE
 from app.db.resource_pool import Owner, ResourcePool
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
 
@@ -54,7 +53,8 @@ class ReadPool:
     seconds and runs for at most `statement_timeout`; if the server has not stopped it `grace` seconds after that, it is
     cancelled. An owner with a slow statement runs few at once, because slow ones use up the database's processors. A
     cancelled statement keeps its connection until the server has stopped it; if that takes more than `grace` seconds
-    again, the connection is closed. `statements` counts the statements run so far.
+    again, the connection is closed. Behind a `pooler` in transaction mode statements are not prepared, and the pool
+    itself stops those that run too long. `statements` counts the statements run so far.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class ReadPool:
         queue_timeout: float,
         statement_timeout: float,
         grace: float = CONNECT_TIMEOUT_SECONDS,
+        pooler: bool = False,
     ) -> None:
         self._engine = engine
         self._background: set[asyncio.Task[None]] = set()
@@ -77,10 +78,11 @@ class ReadPool:
             reserved=reserved,
             exhausted=POOL_EXHAUSTED,
         )
-        self._statement_timeout, self._grace = statement_timeout, grace
+        self._statement_timeout, self._grace, self._pooler = statement_timeout, grace, pooler
+        self._cancel_seconds = statement_timeout if pooler else statement_timeout + grace
         self._watchdog: Watchdog[PoolSlot] = Watchdog(SLOW_SECONDS, self._handle_slow, SLOW_CHECK_SECONDS)
         self._run: Callable[[PooledConnection, str, list[Any]], Awaitable[Row]] = (
-            self._run_postgresql if engine.dialect.name == POSTGRESQL else self._run_sqlite
+            self._run_sqlite if engine.dialect.name != POSTGRESQL else _run_once if pooler else self._run_postgresql
         )
         self.statements = 0
 
@@ -93,13 +95,15 @@ class ReadPool:
     def open(cls, url: URL, settings: Settings) -> Self:
         """Create the pool for a database URL, not yet connected."""
         size, reserved = read_connections(url, settings.db_pool_size), reserved_connections(url)
+        pooler = settings.db_pooler == TRANSACTION_POOLER
         return cls(
-            create_read_engine(url, size + reserved, settings.db_statement_timeout),
+            create_read_engine(url, size + reserved, settings.db_statement_timeout, pooler=pooler),
             size=size,
             reserved=reserved,
             max_waiting=settings.db_queue_size,
             queue_timeout=settings.db_queue_timeout,
             statement_timeout=settings.db_statement_timeout,
+            pooler=pooler,
         )
 
     def compile(self, clause: ClauseElement) -> CompiledStatement:
@@ -186,7 +190,7 @@ class ReadPool:
         if timed_out or not isinstance(error, Exception):
             slot.stopping = True
             self._run_in_background(self._stop(slot, connection))
-            return ServiceUnavailable(DATABASE_UNAVAILABLE) if timed_out else error
+            return self._timeout() if timed_out else error
         if is_timeout(error):
             return StatementTimeout(self._statement_timeout)
         if is_missing_column(error):
@@ -200,9 +204,13 @@ class ReadPool:
             return StaleConnection()
         return error
 
+    def _timeout(self) -> ServiceUnavailable:
+        """Return the error of a statement that the pool stopped, which means a silent server unless that is its job."""
+        return StatementTimeout(self._statement_timeout) if self._pooler else ServiceUnavailable(DATABASE_UNAVAILABLE)
+
     def _handle_slow(self, slot: "PoolSlot") -> None:
         self._slots.limit(slot.owner)
-        if self._watchdog.seconds_running(slot) > self._statement_timeout + self._grace and slot.connection:
+        if self._watchdog.seconds_running(slot) > self._cancel_seconds and slot.connection:
             slot.connection.cancel_task()
 
     async def _stop(self, slot: "PoolSlot", connection: PooledConnection) -> None:
@@ -229,6 +237,12 @@ class ReadPool:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _run_once(connection: PooledConnection, text: str, values: list[Any]) -> Awaitable[Row]:
+    """Run a statement on PostgreSQL without preparing it, because its next use may be in another session."""
+    row: Awaitable[Row] = connection.driver.fetchrow(text, *values)
+    return row
 
 
 class PoolSlot:

@@ -12,7 +12,8 @@ from sqlalchemy import func, literal, literal_column, select, text
 from app.core.errors import ServiceUnavailable
 from app.db import read_pool
 from app.db.database import Database
-from app.db.engine import create_read_engine, parse_url
+from app.db.database_url import parse_url
+from app.db.engine import create_read_engine
 from app.db.read_pool import ReadPool
 from tests.conftest import HAS_POSTGRESQL, admin_url, make_settings
 from tests.logs import captured_logs
