@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -66,6 +67,8 @@ UNKNOWN_SCHEMA = ""
 """The schema token of services whose registry was not loaded from the database."""
 GC_GENERATION0_THRESHOLD = 5_000
 """Allocations between collections of the youngest generation: a planned query, the usual case, leaves no cycles."""
+THREAD_SWITCH_SECONDS = 0.0005
+"""How long a computing thread, such as the planning thread, keeps the event loop from the interpreter at most."""
 
 EndpointBuilder = Callable[[Services], tuple[Mapping[str, Endpoint], Mapping[str, UploadEndpoint]]]
 """Returns the endpoints by path prefix, and those of uploads."""
@@ -164,6 +167,7 @@ def create_app(
         if not gc.get_freeze_count():  # a process may start several applications: only the first one tunes it
             gc.collect()
             gc.freeze()  # what exists now stays alive: scanning it again and again would slow the slowest requests
+        sys.setswitchinterval(THREAD_SWITCH_SECONDS)
         gc.set_threshold(GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
         with suppress(ServiceUnavailable):  # the first request that finds the database loads it then
             await app.refresh_schema()

@@ -1,5 +1,6 @@
 """A bounded cache."""
 
+import threading
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -23,6 +24,8 @@ class LRUCache(Generic[K, V]):
     Entries live in two dictionaries. When the young one would exceed half of `max_weight` it becomes the old one, and
     the former old one is dropped (the "hashlru" algorithm), so a hit costs little more than one dictionary look-up and
     nothing is reordered. The most recently used entries up to half of `max_weight` are always retained.
+
+    Threads may share a cache. Only changes take the lock: at worst, an entry that another thread moves is not found.
     """
 
     def __init__(self, max_weight: int) -> None:
@@ -30,6 +33,7 @@ class LRUCache(Generic[K, V]):
         self._young: dict[K, tuple[V, int]] = {}
         self._old: dict[K, tuple[V, int]] = {}
         self._young_weight = 0
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -49,18 +53,18 @@ class LRUCache(Generic[K, V]):
 
         `weight` is at least 1. An entry heavier than half of `max_weight` is retained until the next one is stored.
         """
-        self._old.pop(key, None)
-        if key in self._young:
+        with self._lock:
             self.discard(key)
-        if self._young and self._young_weight + weight > self.max_weight // 2:
-            self._young, self._old, self._young_weight = {}, self._young, 0
-        self._young[key] = value, weight
-        self._young_weight += weight
+            if self._young and self._young_weight + weight > self.max_weight // 2:
+                self._young, self._old, self._young_weight = {}, self._young, 0
+            self._young[key] = value, weight
+            self._young_weight += weight
         return value
 
     def discard(self, key: K) -> None:
         """Remove an entry if it is present."""
-        self._old.pop(key, None)
-        entry = self._young.pop(key, None)
-        if entry is not None:
-            self._young_weight -= entry[1]
+        with self._lock:
+            self._old.pop(key, None)
+            entry = self._young.pop(key, None)
+            if entry is not None:
+                self._young_weight -= entry[1]

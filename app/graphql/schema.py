@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import strawberry
 import structlog
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, execute
 from graphql import ExecutionResult as CoreResult
-from graphql import GraphQLError, GraphQLSchema, execute
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -118,11 +118,8 @@ class VisibilityExtension(SchemaExtension):
     async def on_parse(self) -> AsyncIterator[None]:
         """Parse and compile the text, within the size limits of a query."""
         context = self.execution_context
-        schema: Any = context.schema
-        limits = context.context.services.limits
-        document = parse_document(context.query or "", limits.max_tokens, limits.size.fields)
-        self._document = document
-        self._operation = compile_operation(schema.graphql, document, context.operation_name)
+        directory = context.context
+        self._document, self._operation = await directory.services.planning.run(directory.owner, self._compile)
         if self._operation.definition is None:
             raise GraphQLError(self._operation.missing_definition_message)
         context.graphql_document = self._operation.document
@@ -142,7 +139,8 @@ class VisibilityExtension(SchemaExtension):
             self._set_access(schema, directory, access)
         context.pre_execution_errors = check_single_sensitive(self._operation)
         if self._is_rejected(variables):
-            context.pre_execution_errors = self._errors(context.variables)
+            work = partial(self._errors, context.variables)
+            context.pre_execution_errors = await directory.services.planning.run(access.owner, work)
         context.variables = variables.values
         size = directory.services.limits.size_counter()
         context.context = GraphQLContext(directory, access, size, variables.coerced if variables.has_deferred else {})
@@ -154,6 +152,13 @@ class VisibilityExtension(SchemaExtension):
         if self._operation.introspects:
             context.result = await self._introspect(context)
         yield
+
+    def _compile(self) -> tuple[DocumentNode, Operation]:
+        context = self.execution_context
+        schema: Any = context.schema
+        limits = context.context.services.limits
+        document = parse_document(context.query or "", limits.max_tokens, limits.size.fields)
+        return document, compile_operation(schema.graphql, document, context.operation_name)
 
     def _set_access(self, schema: Any, directory: Directory, access: Access) -> None:
         directory.services.access_cache.require_current_schema()
@@ -185,8 +190,12 @@ class VisibilityExtension(SchemaExtension):
         errors = coerce_variables(visible, operation, raw_values, suggest=suggest).errors
         return list(errors) or [GraphQLError("The query asks for something that does not exist.")]
 
+    def _compile_introspection(self) -> Operation:
+        return compile_operation(self._caller_schema.schema, self._document, self.execution_context.operation_name)
+
     async def _introspect(self, context: ExecutionContext) -> CoreResult:
-        operation = compile_operation(self._caller_schema.schema, self._document, context.operation_name)
+        planning = context.context.directory.services.planning
+        operation = await planning.run(self._access.owner, self._compile_introspection)
         run: Callable[[], Any] = partial(
             execute,
             self._caller_schema.introspection_schema,

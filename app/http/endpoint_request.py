@@ -1,11 +1,12 @@
 """The request that an endpoint passes to its handlers, with the three ways to read a JSON body, and its errors."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from app.core.errors import RollcallError
 from app.http.exchange import BodyReader
-from app.http.parsing import parse_json
+from app.http.parsing import MAX_INLINE_BYTES, parse_json
 from app.http.request_head import RequestHead
 from app.openapi.request_bodies import RequestBody
 from app.repositories.directory import Directory
@@ -25,12 +26,12 @@ class EndpointRequest:
         Raises:
             InvalidPayload: The body is empty, not JSON, or too large, or its Content-Type isn't JSON.
         """
-        return self._parse(await self.body())
+        return await self._parse(await self.body())
 
     async def json_if_any(self) -> Any:
         """Return the JSON body, or an empty object if there is no body."""
         raw = await self.body()
-        return self._parse(raw) if raw else {}
+        return await self._parse(raw) if raw else {}
 
     async def read(self, expected: RequestBody) -> dict[str, Any]:
         """Return the values of the JSON object in the body, checked against `expected`.
@@ -43,11 +44,15 @@ class EndpointRequest:
         """
         raw = await self.body()
         if raw or self.head.content_type:
-            return expected.parse(self._parse(raw or b"{}"))
+            return expected.parse(await self._parse(raw or b"{}"))
         return expected.parse({})
 
-    def _parse(self, body: bytes) -> Any:
-        return parse_json(body, self.head.content_type, self.directory.services.settings.max_payload_values)
+    async def _parse(self, body: bytes) -> Any:
+        services = self.directory.services
+        work = partial(parse_json, body, self.head.content_type, services.settings.max_payload_values)
+        if len(body) <= MAX_INLINE_BYTES:
+            return work()
+        return await services.planning.run(self.directory.owner, work)
 
 
 async def error_to_report(error: RollcallError, directory: Directory) -> RollcallError:

@@ -17,6 +17,8 @@ MAX_BODY_DEPTH = 128
 """Lists and objects inside each other in a JSON body: a stored JSON value at its own limit, in nested rows."""
 MIN_BYTES_PER_VALUE = 2
 """A text that is shorter than as many bytes per value cannot contain more values."""
+MAX_INLINE_BYTES = 32 * 1024
+"""Maximum length of a JSON body that is parsed at once; a longer one is parsed in the planning thread."""
 JSON_PARAMETERS = {"filter", "deep", "aggregate", "alias"}
 """Parameters that hold an object, and may be sent as JSON."""
 _NAME = re.compile(r"([^\[\]]*)((?:\[[^\[\]]*\])*)")

@@ -6,6 +6,7 @@ from typing import Literal, TypeVar, overload
 from app.core.caller import Caller, ClientInfoFactory, ResponseCookie, no_client_info
 from app.core.errors import APITokenRefused, ReadOnlyToken, TwoFactorSetupRequired
 from app.core.request_budget import RequestBudget
+from app.db.resource_pool import Owner
 from app.policy.access_cache import AccessCache
 from app.policy.permission_summary import Summary, full_summary, summarize
 from app.policy.rules import Access
@@ -89,6 +90,12 @@ class Directory:
     def cached_access(self) -> Access | None:
         """The caller's cached access; None if it is not cached, and always for the system caller."""
         return None if self.caller.system else self.services.access_cache.peek(self.caller)
+
+    @property
+    def owner(self) -> Owner:
+        """Who takes turns with others: the user, or the IP address if the access is not cached."""
+        access = self.cached_access
+        return self.caller.ip if access is None else access.owner
 
     async def access(self) -> Access:
         """Return the caller's access, from the cache if it is there; it may be stale.

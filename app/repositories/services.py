@@ -8,6 +8,7 @@ from app.core.config import Settings
 from app.core.regex_matcher import RegexMatcher
 from app.core.request_budget import RequestBudget
 from app.db.database import Database
+from app.db.planning_thread import PlanningThread
 from app.db.read_pool import ReadPool
 from app.identity_providers.providers import IdentityProviders
 from app.metrics.metrics import Metrics
@@ -55,6 +56,7 @@ class Services:
     utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(threads=1))
     """Hashes texts for any client in a thread of its own, so that logins do not wait for them."""
     identity_providers: IdentityProviders = field(default_factory=lambda: IdentityProviders({}))
+    planning: PlanningThread = field(default_factory=PlanningThread)
     regexes: RegexMatcher = field(default_factory=RegexMatcher)
     unreadable_rules: UnreadableRuleLog = field(default_factory=UnreadableRuleLog)
     mail_queued: asyncio.Event = field(default_factory=asyncio.Event)

@@ -21,9 +21,12 @@ from tests.compat.replay import ROLLCALL, free_port
 from tests.crowd import CROWD_ROWS, DEEP_SORT
 from tests.db.activity import SOON_SECONDS, active_statements
 from tests.http.test_graphql import ADA, PATH, bearer
+from tests.security.measured_loop import measured_server
 
 REQUESTS, SENDERS = 200, 8
 IDLE_REQUESTS, MIN_REQUESTS = 300, 100
+MAX_ITERATION_SECONDS = 0.02
+"""CPU time that the event loop may compute without polling for events; a request of the usual kind takes 0.0001 s."""
 EVE = bearer(static_token("eve"))
 JSON = {"content-type": "application/json"}
 TITLE: dict[str, Any] = {"title": {"_neq": "x"}}
@@ -168,3 +171,18 @@ async def test_an_honest_client_is_answered_and_nothing_is_left_running(writable
 
     assert running == []
     assert written.status_code == 200
+
+
+@pytest.mark.nightly  # it asserts a time, if only of the processor
+async def test_no_hostile_request_holds_the_event_loop(writable_db, request):
+    await import_rows(writable_db.database, CROWD_ROWS, replace=False)
+    limits = {"db_statement_timeout": 1.0, "db_write_statement_timeout": 1.0, "log_level": "error"}
+    longest: dict[int, float] = {}
+    with measured_server(writable_db.settings.model_copy(update=limits)) as (port, loop):
+        for number, hostile in enumerate([*HOSTILE, *HOSTILE]):
+            loop.longest = 0.0
+            await send(f"http://127.0.0.1:{port}", hostile, 1)
+            longest[number % len(HOSTILE)] = loop.longest  # the first ones also load what all requests share
+    request.node.user_properties.append(("longest_ms", round(max(longest.values()) * 1000, 1)))
+
+    assert {number: seconds for number, seconds in longest.items() if seconds > MAX_ITERATION_SECONDS} == {}

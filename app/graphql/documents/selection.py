@@ -23,7 +23,7 @@ from app.query.aggregate import (
 )
 from app.query.collection import Collection, Field
 from app.query.filter import MATCH_ALL, Filter, Function, parse_filter
-from app.query.limits import QueryLimits
+from app.query.limits import QueryLimits, depth_error
 from app.query.read import (
     Constant,
     FieldSelection,
@@ -52,18 +52,20 @@ class Selection:
     limits: QueryLimits
     size: SizeCounter
 
-    def read(self, collection: Collection, nodes: Nodes, arguments: Mapping[str, Any]) -> Read:
-        """Return the Read of the nodes of one field with these arguments.
+    def read(self, collection: Collection, nodes: Nodes, arguments: Mapping[str, Any], depth: int = 1) -> Read:
+        """Return the Read of the nodes of one field with these arguments, `depth` levels below the root.
 
         Raises:
-            InvalidQuery: An argument is invalid.
+            InvalidQuery: An argument is invalid, or a path has too many fields.
             UnknownField: The rows are sorted by a field that does not exist.
         """
+        if depth > self.limits.max_depth:  # not only once the whole query is built, which may be far deeper
+            raise depth_error(self.limits.max_depth)
         collection = self.limits.registry_view(collection)
         limit, offset = self._window(arguments)
         return Read(
             collection,
-            tuple(self._selected(collection, nodes)),
+            tuple(self._selected(collection, nodes, depth)),
             self._filter(collection, arguments),
             tuple(parse_sort(collection, key) for key in self._sort_keys(arguments)),
             parse_search(arguments.get("search")),
@@ -129,11 +131,11 @@ class Selection:
         self.size.add_fields(len(fields))
         return fields
 
-    def _selected(self, collection: Collection, nodes: Nodes) -> Iterator[Selected]:
+    def _selected(self, collection: Collection, nodes: Nodes, depth: int) -> Iterator[Selected]:
         for key, merged in self._sub_fields(nodes).items():
-            yield self._item(collection, key, merged)
+            yield self._item(collection, key, merged, depth)
 
-    def _item(self, collection: Collection, key: str, nodes: list[FieldNode]) -> Selected:
+    def _item(self, collection: Collection, key: str, nodes: list[FieldNode], depth: int) -> Selected:
         name = nodes[0].name.value
         if name == "__typename":
             return Constant(key, collection.name)
@@ -143,7 +145,7 @@ class Selection:
         if field.relation and not self._selects_key(field, nodes):
             definition = self.schema.type_map[collection.name].fields[name]  # type: ignore[attr-defined]
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, self.variables))
-            return RelationSelection(key, field, self.read(collection.target_of(field), nodes, arguments))
+            return RelationSelection(key, field, self.read(collection.target_of(field), nodes, arguments, depth + 1))
         return FieldSelection(key, field, as_text=_is_id(collection, field), as_number=field.kind == "decimal")
 
     def _selects_key(self, field: Field, nodes: list[FieldNode]) -> bool:

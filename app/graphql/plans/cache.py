@@ -21,7 +21,16 @@ from app.graphql.documents.sensitive import holds_mutations
 from app.graphql.fields.queries import QUERY_BUILDER, FieldQueryBuilder, FieldRequest
 from app.graphql.plans.literals import ExtractedLiterals, extract_literals, parameterize_document
 from app.graphql.plans.mutations import PlannedMutation, plan_mutation
-from app.graphql.plans.queries import GRAPHQL, BoundQuery, BoundRequest, PlannedField, PlannedQuery, answer_from_plan
+from app.graphql.plans.queries import (
+    GRAPHQL,
+    BoundQuery,
+    BoundRequest,
+    NotPlannedYet,
+    PlannedField,
+    PlannedQuery,
+    answer_from_plan,
+    count_binding,
+)
 from app.graphql.plans.shapes import VALUE_PREFIX, coercion_shape, literal_shapes, variable_shapes, with_slots
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.policy.rules import Access
@@ -57,8 +66,6 @@ class CachedText:
     literals: ExtractedLiterals
     shape: tuple[Hashable, ...]
     bindings: Bindings
-    is_new: bool
-    """Whether its document was compiled for it, and no request has been bound yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,10 +120,12 @@ class PlanCache:
             InvalidCredentials: The caller is no longer an active user, or its session has ended.
             ServiceUnavailable: The database cannot be read or written.
         """
-        return await answer_from_plan(
-            directory,
-            lambda access: self.bind(directory, access, text, variables, name, allow_mutations=allow_mutations),
-        )
+
+        def bind(access: Access, *, may_plan: bool) -> BoundRequest | None:
+            request = (directory, access, text, variables, name)
+            return self.bind(*request, allow_mutations=allow_mutations, may_plan=may_plan)
+
+        return await answer_from_plan(directory, bind)
 
     def bind(
         self,
@@ -127,15 +136,23 @@ class PlanCache:
         name: str | None,
         *,
         allow_mutations: bool = False,
+        may_plan: bool = True,
     ) -> BoundRequest | None:
-        """Return a request bound to its plan for a caller with this access; None if it takes the full execution."""
+        """Return a request bound to its plan for a caller with this access; None if it takes the full execution.
+
+        With `may_plan` it may run in any thread, and whoever calls it counts the result.
+
+        Raises:
+            NotPlannedYet: A plan has to be made first, and `may_plan` is false.
+        """
         services = directory.services
         if len(text) > MAX_TEXT_LENGTH or not services.plans_enabled:
             services.metrics.plan_fallbacks.add(GRAPHQL, "too_long" if services.plans_enabled else "disabled")
             return None
-        bound = self._bind(directory, access, text, variables, name, allow_mutations=allow_mutations)
-        if bound is None:
-            services.metrics.plan_fallbacks.add(GRAPHQL, "unplannable")
+        request = (directory, access, text, variables, name)
+        bound = self._bind(*request, allow_mutations=allow_mutations, may_plan=may_plan)
+        if not may_plan:
+            count_binding(services.metrics, bound, "hit")
         return bound
 
     def _bind(
@@ -147,15 +164,16 @@ class PlanCache:
         name: str | None,
         *,
         allow_mutations: bool,
+        may_plan: bool,
     ) -> BoundRequest | None:
         try:
             limits = directory.services.limits
             key = (text, name, limits.max_tokens, limits.size.fields)
-            cached = self._texts.get(key, None) or self._prepare_text(*key)
+            cached = self._texts.get(key, None) or self._prepare_text(*key, may_plan=may_plan)
             if cached is None:
                 return None
             if cached.prepared.mutation is None:
-                return self._bind_query(cached, directory, access, variables)
+                return self._bind_query(cached, directory, access, variables, may_plan=may_plan)
             return self._bind_mutation(cached, directory, access, variables or {}) if allow_mutations else None
         except RecursionError as error:
             log_planning_failure(GRAPHQL, error)
@@ -171,8 +189,6 @@ class PlanCache:
             return None
         if not visible.allows(prepared.operation.coordinates) or not visible.allows(coerced.coordinates):
             return None
-        directory.services.metrics.plan_requests.add(GRAPHQL, "miss" if cached.is_new else "hit")
-        cached.is_new = False
         return prepared.mutation.bind(directory, coerced.coerced, self._returning_plans)
 
     def _coerce(self, prepared: PreparedDocument, values: dict[str, Any]) -> Variables | None:
@@ -190,7 +206,13 @@ class PlanCache:
         return variables
 
     def _bind_query(
-        self, cached: CachedText, directory: Directory, access: Access, variables: dict[str, Any] | None
+        self,
+        cached: CachedText,
+        directory: Directory,
+        access: Access,
+        variables: dict[str, Any] | None,
+        *,
+        may_plan: bool,
     ) -> BoundQuery | None:
         prepared, value_shape = cached.prepared, cached.shape
         bindings: dict[Source, Any] = {**access.bindings, **cached.bindings}
@@ -200,16 +222,15 @@ class PlanCache:
         key = (prepared.identity, value_shape, access.shape)
         shape = self._shapes.get(key, None)
         planned = shape.plan if shape and not shape.deciding_sources else self._plan_for_values(shape, bindings)
-        outcome = "hit"
         if planned is NOT_PLANNED_YET:
-            outcome = "miss"
+            if not may_plan:
+                raise NotPlannedYet
             values = {**(variables or {}), **cached.literals.values}
             planned = self._plan_query(prepared, values, bindings, directory, access)
             if (length := len(repr(values))) <= MAX_TEXT_LENGTH:
                 self._store(key, shape, planned, bindings, entry_weight(prepared.text_length + length))
         if planned is None:
             return None
-        directory.services.metrics.plan_requests.add(GRAPHQL, outcome)
         return BoundQuery(planned, access, bindings, is_reusable=not variables and not cached.literals)
 
     def _plan_for_values(self, shape: RequestShape | None, bindings: Bindings) -> PlannedQuery | None:
@@ -230,19 +251,22 @@ class PlanCache:
         if deciding:
             self._plans.set((shape, shape.deciding_values(bindings)), planned, weight)
 
-    def _prepare_text(self, text: str, name: str | None, max_tokens: int, max_fields: int) -> CachedText | None:
+    def _prepare_text(
+        self, text: str, name: str | None, max_tokens: int, max_fields: int, *, may_plan: bool
+    ) -> CachedText | None:
         literals = extract_literals(text)
         key = (literals.remaining_text, name, max_tokens, max_fields)
-        prepared, is_new = self._documents.get(key, None), False
+        prepared = self._documents.get(key, None)
         if prepared is None:
-            is_new = True
+            if not may_plan:
+                raise NotPlannedYet
             prepared = _prepare_document(self._schema, text, literals, name, max_tokens, max_fields)
             if prepared is None:
                 return None
             self._documents.set(key, prepared, entry_weight(len(text)))
         bindings: dict[Source, Any] = {}
         shape = tuple(literal_shapes(literals, bindings))
-        cached = CachedText(prepared, literals, shape, bindings, is_new)
+        cached = CachedText(prepared, literals, shape, bindings)
         if prepared.mutation and literals:
             return cached  # not stored: a literal may be a password
         return self._texts.set((text, name, max_tokens, max_fields), cached, entry_weight(len(text)))

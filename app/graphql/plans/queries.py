@@ -1,8 +1,9 @@
 """Planned queries: the statements that read their rows, and how the results become the response."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from app.core.bindings import Bindings
 from app.core.errors import RollcallError, SchemaChanged, ServiceUnavailable
 from app.graphql.fields.queries import FieldQuery
+from app.metrics.metrics import Metrics
 from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
 from app.repositories.directory import Directory
@@ -116,10 +118,34 @@ class BoundRequest(Protocol):
         ...
 
 
-async def answer_from_plan(directory: Directory, bind: Callable[[Access], BoundRequest | None]) -> bytes | None:
+class NotPlannedYet(Exception):
+    """There is no plan yet for a request, and making one takes long."""
+
+
+class RequestBinder(Protocol):
+    """Binds a request to its plan."""
+
+    def __call__(self, access: Access, *, may_plan: bool) -> BoundRequest | None:
+        """Return the request bound for an access; None if it takes the full execution.
+
+        Raises:
+            NotPlannedYet: A plan has to be made first, and `may_plan` is false.
+        """
+        ...
+
+
+def count_binding(metrics: Metrics, request: BoundRequest | None, outcome: str) -> None:
+    """Count a request that was bound to a plan with this outcome, or for which there is no plan."""
+    if request is None:
+        metrics.plan_fallbacks.add(GRAPHQL, "unplannable")
+    else:
+        metrics.plan_requests.add(GRAPHQL, outcome)
+
+
+async def answer_from_plan(directory: Directory, bind: RequestBinder) -> bytes | None:
     """Return the response to the request that `bind` returns for the caller's access; None if it takes full execution.
 
-    If the access turns out to have changed, the request is bound and executed once more.
+    If the access turns out to have changed, the request is bound and executed once more. Plans are made in a thread.
 
     Raises:
         InvalidCredentials: The caller is no longer an active user, or its session has ended.
@@ -133,7 +159,12 @@ async def answer_from_plan(directory: Directory, bind: Callable[[Access], BoundR
     async def attempt(access: Access) -> bytes | None:
         if directory.services.access_cache.is_outdated:
             raise SchemaChanged
-        request = bind(access)
+        try:
+            request = bind(access, may_plan=False)
+        except NotPlannedYet:
+            planning = directory.services.planning
+            request = await planning.run(access.owner, partial(bind, access, may_plan=True))
+            count_binding(metrics, request, "miss")
         return None if request is None else await request.execute(directory.services)
 
     try:

@@ -31,7 +31,7 @@ from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.endpoint_request import error_to_report
 from app.http.exchange import BodyReader
-from app.http.parsing import MAX_PARAMETERS, load_json
+from app.http.parsing import MAX_INLINE_BYTES, MAX_PARAMETERS, load_json
 from app.http.request_head import RequestHead
 from app.http.response import JSON, VARIES, Header, Response, error_response
 from app.policy.rules import Access
@@ -69,9 +69,11 @@ class GraphQLEndpoint:
             caller, services = self._authenticator.authenticate(head), self._services
             directory = Directory(caller, services, head.client_info, shares_budget=True)
             if scope["method"] == "POST":
-                request = (head.content_type, await read_body())
-                planned = await answer_from_plan(directory, partial(self._bind, directory, *request))
-                body = planned or await self._execute_post(directory, *request)
+                request = PostRequest(head.content_type, await read_body(), self._max_values)
+                if len(request.body) > MAX_INLINE_BYTES:
+                    await services.planning.run(directory.owner, lambda: request.params)
+                planned = await answer_from_plan(directory, partial(self._bind, directory, request))
+                body = planned or await self._execute(directory, request.params, tuple(OperationType))
             else:
                 body = await self._execute_get(scope["method"], directory, head.query)
         except RollcallError as error:
@@ -84,10 +86,6 @@ class GraphQLEndpoint:
         settings, now = self._services.settings, self._services.clock
         return [set_cookie_header(cookie, settings, now()) for cookie in directory.response_cookies]
 
-    async def _execute_post(self, directory: Directory, content_type: bytes, body: bytes) -> bytes:
-        params = _parse_body(content_type, body, self._max_values)
-        return await self._execute(directory, params, tuple(OperationType))
-
     async def _execute_get(self, method: str, directory: Directory, query: bytes) -> bytes:
         if method != "GET":
             raise MethodNotAllowed(method, ALLOWED_METHODS)
@@ -95,17 +93,17 @@ class GraphQLEndpoint:
         body = await self._schema.execute_planned(directory, *params)
         return body or await self._execute(directory, params, (OperationType.QUERY,))
 
-    def _bind(self, directory: Directory, content_type: bytes, body: bytes, access: Access) -> BoundRequest | None:
+    def _bind(
+        self, directory: Directory, request: "PostRequest", access: Access, *, may_plan: bool
+    ) -> BoundRequest | None:
         """Return the request bound to its plan, None if there is no plan; cached if nothing in it can differ."""
-        key = (access, content_type, body)
+        key = (access, request.content_type, request.body)
         cached = self._bound_requests.get(key, None)
-        if cached is not None:
+        if cached is not None and not may_plan:
             self._services.metrics.plan_requests.add(GRAPHQL, "hit")
             return cached
-        bound = self._schema.plans.bind(
-            directory, access, *_parse_body(content_type, body, self._max_values), allow_mutations=True
-        )
-        if bound is not None and bound.is_reusable and len(body) <= MAX_CACHED_BODY_BYTES:
+        bound = self._schema.plans.bind(directory, access, *request.params, allow_mutations=True, may_plan=may_plan)
+        if bound is not None and bound.is_reusable and len(request.body) <= MAX_CACHED_BODY_BYTES:
             self._bound_requests.set(key, bound)
         return bound
 
@@ -122,6 +120,23 @@ class GraphQLEndpoint:
         except InvalidOperationTypeError:
             raise MethodNotAllowed("GET", ("POST",)) from None
         return encode_result(result)
+
+
+class PostRequest:
+    """The body of a request, which is parsed once, and only if its response is not cached."""
+
+    __slots__ = ("_max_values", "_params", "body", "content_type")
+
+    def __init__(self, content_type: bytes, body: bytes, max_values: int) -> None:
+        self.content_type, self.body, self._max_values = content_type, body, max_values
+        self._params: GraphQLParams | None = None
+
+    @property
+    def params(self) -> GraphQLParams:
+        """The query, variables and operation name; raises InvalidPayload if there are none."""
+        if self._params is None:
+            self._params = _parse_body(self.content_type, self.body, self._max_values)
+        return self._params
 
 
 def encode_result(result: ExecutionResult) -> bytes:

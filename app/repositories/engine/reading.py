@@ -1,12 +1,14 @@
 """ReadRepository: reads one collection through the policies of one caller."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, literal
 
 from app.core.caller import Caller
 from app.core.errors import Forbidden, ServiceUnavailable
+from app.db.statement import EMPTY_BINDINGS, CompiledStatement
 from app.policy.access_cache import StalePlan
 from app.policy.access_queries import with_access_state
 from app.policy.resolver import PolicyResolver
@@ -28,6 +30,8 @@ QueryBuilder = Callable[[Access], Read | Aggregation]
 """Builds the query for an access."""
 ScopedQueryBuilder = Callable[[Access], ScopedRead | ScopedAggregation]
 """Builds the query for an access, already restricted to what the access allows."""
+PreparedRead = tuple[CompiledStatement, Callable[[str], list[Row]]]
+"""The statement of a read, and the decoder of its rows."""
 
 ACCESS_CHANGED_TOO_OFTEN = "Permissions changed while the query ran; try again"
 MAX_READ_ATTEMPTS = 5
@@ -55,7 +59,10 @@ class CurrentReader:
     async def _fetch_all(self, columns: Iterable[ColumnElement[Any]], access: Access) -> Sequence[Any]:
         """Return the values of columns; raise StalePlan if `access` is no longer the caller's."""
         statement = with_access_state(self._caller, self._services.clock(), *columns)
-        row = await self._services.reader.fetch(statement, owner=access.owner)
+        return self._checked(await self._services.reader.fetch(statement, owner=access.owner), access)
+
+    def _checked(self, row: Sequence[Any], access: Access) -> Sequence[Any]:
+        """Return the values behind the access state in a row; raise StalePlan if that is not the state of `access`."""
         if not (self._caller.system or access.is_current(row, self._services.clock)):
             raise StalePlan
         values: Sequence[Any] = row[len(AccessState._fields) :]
@@ -102,8 +109,9 @@ class ReadRepository(CurrentReader):
         async def attempt(access: Access) -> tuple[list[Row], AccessVersion]:
             if not self._caller.system:
                 self._services.access_cache.require_current_schema()
-            scoped = await self._scope(build, access)
-            return row_decoder(scoped)(await self._fetch(build_select(scoped), access)), access.version
+            statement, decode_rows = await self._prepare_read(build, access)
+            row = await self._services.reader.fetch_one(statement, EMPTY_BINDINGS, access.owner)
+            return decode_rows(self._checked(row, access)[0]), access.version
 
         return await self._with_current_access(attempt)
 
@@ -127,15 +135,22 @@ class ReadRepository(CurrentReader):
 
         return await self._with_current_access(attempt)
 
-    async def _scope(self, build: ScopedQueryBuilder, access: Access) -> ScopedRead | ScopedAggregation:
-        """Return the scoped query; before it is denied, reload the access: a new permission counts at once."""
+    async def _prepare_read(self, build: ScopedQueryBuilder, access: Access) -> PreparedRead:
+        """Plan a query in a thread; before it is denied, reload the access: a new permission counts at once."""
+
+        def prepare(access: Access) -> PreparedRead:
+            scoped, services = build(access), self._services
+            statement = with_access_state(self._caller, services.clock(), build_select(scoped))
+            return services.reader.compile(statement), row_decoder(scoped)
+
+        planning = self._services.planning
         try:
-            return build(access)
+            return await planning.run(access.owner, partial(prepare, access))
         except Forbidden:
             current = await self._services.access_cache.revalidate(self._caller, access)
             if current is access:
                 raise
-            return build(current)
+            return await planning.run(access.owner, partial(prepare, current))
 
     def _rule_match(self, access: Access, action: str, key: Any) -> ColumnElement[Any]:
         if key is None:

@@ -4,6 +4,7 @@ It serves only requests that succeed; all others, and those that cannot be plann
 """
 
 from collections.abc import Hashable
+from functools import partial
 from typing import Any
 
 from app.core.bindings import slot
@@ -82,7 +83,8 @@ class RestPlanCache:
         cache_key, services = (query, key is None, access.shape), directory.services
         plan = self._plans.get(cache_key, None)
         if plan is None:
-            plan = self._plan(directory, repository, access, parameters, key)
+            work = partial(self._plan, directory, repository, access, parameters, key)
+            plan = await directory.services.planning.run(access.owner, work)
             if plan.literal_sources or b"access_token" in query:
                 services.metrics.plan_fallbacks.add(REST, "unplannable")
                 return None  # the plan would serve only this caller
