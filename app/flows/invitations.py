@@ -1,8 +1,8 @@
 """Invitations: users who are created without a password and receive a link by mail to set one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from app.core.caller import on_behalf_of
+from app.core.caller import SYSTEM, on_behalf_of
 from app.core.email_links import LinkPurpose
 from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, ValueTooLong
 from app.flows.link_input import account_for_link, allowed_link_url, check_new_password
@@ -12,6 +12,9 @@ from app.repositories.commands.accounts import Account, AccountStore
 from app.repositories.commands.invitations import InvitationOutcome, InviteUsers, RevokeInvitation
 from app.repositories.directory import Directory
 from app.repositories.rules.users import ACTIVE, EMAIL, INVITED
+
+NAMES = ("first_name", "last_name")
+"""The fields that an invited user may fill in, as long as they are empty."""
 
 
 class Invitations:
@@ -56,17 +59,27 @@ class Invitations:
             raise InvalidInvite
         return account
 
-    async def accept(self, token: str, password: str) -> None:
+    async def missing_names(self, account: Account) -> list[str]:
+        """Return those of the fields `NAMES` that are empty, so that an invited user may fill them in."""
+        users = Directory(SYSTEM, self._services)["users"]
+        rows = await users.read_by_query({"filter": {"id": {"_eq": account.id}}, "fields": list(NAMES)})
+        return [name for name in NAMES if rows and not rows[0][name]]
+
+    async def accept(self, token: str, password: str, names: Mapping[str, str] | None = None) -> None:
         """Set the password of an invited user and activate the user; each invitation can be accepted once.
+
+        `names` are values of the fields `NAMES`; what the invitation has set already is kept.
 
         Raises:
             RollcallError: The link is invalid, as `account` raises, or the password is, as a user update raises.
         """
         account = await self.account(token)
         check_new_password(password)
+        entered = names or {}
+        missing = await self.missing_names(account) if any(entered.values()) else []
         await AccountStore(self._services).update(
             account,
-            {"password": password, "status": ACTIVE},
+            {"password": password, "status": ACTIVE, **{name: entered[name] for name in missing if entered.get(name)}},
             on_behalf_of(account.id, self._directory.caller),
             self._directory.client_info,
             conflict_error=InvalidInvite,

@@ -4,7 +4,15 @@ import pytest
 
 from app.core.email_links import LinkPurpose
 from tests.base_data import uid
-from tests.flows.inviters import invalid_links, link_token, queued_mails, snapshot, update_settings, user_row
+from tests.flows.inviters import (
+    invalid_links,
+    link_token,
+    queued_mails,
+    snapshot,
+    update_settings,
+    update_user,
+    user_row,
+)
 from tests.http.clients import SESSION, cookies_of
 
 PASSWORD = "the first password"
@@ -31,6 +39,30 @@ async def test_the_first_password_activates_the_account_and_signs_in(studio):
     assert page.location == "/admin?notice=invitation-accepted"
     assert cookies_of(page.response)[SESSION][0]
     assert (await user_row(studio.system, "ida@example.com"))["status"] == "active"
+
+
+async def test_an_invited_user_fills_in_the_names_that_the_invitation_left_empty(studio):
+    await update_user(studio.system, "ida", first_name="Ida", last_name=None)
+    token = invitation(studio.system)
+    page = await studio.get(f"/accept-invite?token={token}")
+    values = {"token": token, "password": PASSWORD, "first_name": "Other", "last_name": " Ibsen "}
+
+    assert [field["name"] for field in page.html.select("form input[id]")] == ["last_name", "password"]
+    rejected = await studio.post("/accept-invite", {**values, "password": ""})
+    assert rejected.attribute_at("#field-last_name", "value") == "Ibsen"
+    assert (await studio.post("/accept-invite", values)).status == 303
+    row = await user_row(studio.system, "ida@example.com")
+    assert (row["first_name"], row["last_name"]) == ("Ida", "Ibsen")
+
+
+async def test_a_name_that_is_too_long_is_reported_at_its_field(studio):
+    await update_user(studio.system, "ida", last_name=None)
+    values = {"token": invitation(studio.system), "password": PASSWORD, "last_name": "x" * 256}
+    page = await studio.post("/accept-invite", values)
+
+    assert page.status in (400, 422)
+    assert page.errors == ["Last name: This value is too long. Enter a shorter one."]
+    assert (await user_row(studio.system, "ida@example.com"))["status"] == "invited"
 
 
 async def test_the_session_of_another_user_does_not_disturb(ada):

@@ -1,7 +1,9 @@
 """Accepting an invitation: the invited user sets the first password."""
 
+from collections.abc import Mapping
+
 from app.core.errors import Forbidden, InvalidInvite, InvalidToken, RollcallError, TokenExpired
-from app.flows.invitations import Invitations
+from app.flows.invitations import NAMES, Invitations
 from app.http.response import Response
 from app.studio.form_errors import FormErrors
 from app.studio.page_request import PageRequest
@@ -20,23 +22,29 @@ async def accept_invitation(request: PageRequest) -> Response:
     """Set the first password and sign in with it."""
     form = await request.form()
     token, password = form.get("token", ""), form.get("password", "")
+    names = {name: form.get(name, "").strip() for name in NAMES}
     invitations = Invitations(request.directory)
     try:
         email = (await invitations.account(token)).email or ""
-        await invitations.accept(token, password)
+        await invitations.accept(token, password, names)
     except LINK_ERRORS as error:
         return await _problem_page(request, error)
     except RollcallError as error:
-        return await _invitation_page(request, token, password_errors(request, error), error.status)
+        return await _invitation_page(request, token, names, password_errors(request, error), error.status)
     return await enter(request, email, password, "invitation-accepted")
 
 
 async def _invitation_page(
-    request: PageRequest, token: str, errors: FormErrors | None = None, status: int = 200
+    request: PageRequest,
+    token: str,
+    names: Mapping[str, str] | None = None,
+    errors: FormErrors | None = None,
+    status: int = 200,
 ) -> Response:
-    _ = request.translate
+    """Return the form with what was entered as `names`; it asks only for those that the invitation left empty."""
+    _, invitations = request.translate, Invitations(request.directory)
     try:
-        account = await Invitations(request.directory).account(token)
+        account = await invitations.account(token)
     except LINK_ERRORS as error:
         return await _problem_page(request, error)
     return await request.page(
@@ -49,6 +57,7 @@ async def _invitation_page(
         button=_("Activate account"),
         email=account.email,
         token=token,
+        names={name: (names or {}).get(name, "") for name in await invitations.missing_names(account)},
         requirement=(await read_requirement(request))._replace(history=0),  # the user had no password
     )
 

@@ -68,6 +68,7 @@ async def _reset_page(
         button=_("Save password"),
         email=account.email,
         token=token,
+        names={},
         requirement=await read_requirement(request),
     )
 
