@@ -2,6 +2,7 @@
 
 from app.studio.pages.account import (
     account,
+    account_avatar,
     account_password,
     account_rights,
     account_sessions,
@@ -25,6 +26,7 @@ AREAS = (
     invitation_page,
     registration_page,
     account,
+    account_avatar,
     account_password,
     account_two_factor,
     account_sessions,

@@ -5,14 +5,17 @@ from typing import Any
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
+from app.studio.image_upload import PHOTO_TYPES
 from app.studio.page_request import Form, PageRequest
 from app.studio.pages.account.account_identity import read_identity
+from app.studio.pages.users.user_columns import may_see_avatars
 from app.studio.pages.users.user_fields import (
     SIMPLE_KINDS,
     Choices,
     UserField,
     described_custom_fields,
     field_labels,
+    is_plain,
 )
 from app.studio.pages.users.user_form_fields import KINDS, MAX_LENGTHS
 from app.studio.pages.users.user_values import ValueRejected, control_text, control_value
@@ -25,8 +28,7 @@ FIELDS = ("first_name", "last_name", "email", "title", "location", "description"
 
 async def show_profile(request: PageRequest) -> Response:
     """Return the profile: fields that the user may change as a form, all others that are readable as text."""
-    stored = await _read_profile(request)
-    return await _profile_page(request, stored, await _editable(request))
+    return await profile_page(request)
 
 
 async def save_profile(request: PageRequest) -> Response:
@@ -34,13 +36,13 @@ async def save_profile(request: PageRequest) -> Response:
     form, stored, editable = await request.form(), await _read_profile(request), await _editable(request)
     changes, errors = _changes(request, form, stored, editable)
     if errors:
-        return await _profile_page(request, stored, editable, form, errors, 422)
+        return await profile_page(request, form, errors, 422)
     if not changes:
         return request.redirect("/account")
     try:
         await update_own_user(request, changes)
     except RollcallError as error:
-        return await _profile_page(request, stored, editable, form, form_errors(error, request.translate), error.status)
+        return await profile_page(request, form, form_errors(error, request.translate), error.status)
     return request.redirect("/account", notice="profile-saved")
 
 
@@ -59,7 +61,8 @@ async def _fields(request: PageRequest, action: str) -> list[UserField]:
         for name in rights.fields(action, "users", FIELDS)
     ]
     return built_in + await described_custom_fields(
-        request, lambda field: field.kind in SIMPLE_KINDS and rights.may_field(action, "users", field.name)
+        request,
+        lambda field: is_plain(field, SIMPLE_KINDS) and rights.may_field(action, "users", field.name),
     )
 
 
@@ -81,6 +84,7 @@ def _choices(request: PageRequest, name: str) -> Choices:
 async def _read_profile(request: PageRequest) -> dict[str, Any]:
     """Return the readable fields; a user who may not read the own row has none."""
     names = [field.name for field in await _fields(request, "read")]
+    names += ["avatar { id }"] if may_see_avatars(await request.rights()) else []
     if not names:
         return {}
     try:
@@ -113,16 +117,14 @@ def _changes(
     return changes, errors
 
 
-async def _profile_page(
-    request: PageRequest,
-    stored: dict[str, Any],
-    editable: list[UserField],
-    form: Form | None = None,
-    errors: FormErrors | None = None,
-    status: int = 200,
+async def profile_page(
+    request: PageRequest, form: Form | None = None, errors: FormErrors | None = None, status: int = 200
 ) -> Response:
+    """Return the profile, after a rejected `form` with what was entered."""
+    stored, editable, rights = await _read_profile(request), await _editable(request), await request.rights()
     texts = {field.name: control_text(field, stored.get(field.name)) for field in editable}
     names = {field.name for field in editable}
+    may_picture = rights.may_field("update", "users", "avatar") and may_see_avatars(rights)
     others = [field for field in await _fields(request, "read") if field.name in stored and field.name not in names]
     return await request.page(
         "account/profile.html",
@@ -132,6 +134,12 @@ async def _profile_page(
         hidden=names - stored.keys(),
         entered=texts if form is None else {name: form.get(name, text) for name, text in texts.items()},
         identity=await read_identity(request),
+        picture={
+            "user": {**stored, "key": request.user},
+            "may_change": may_picture and await request.directory["users"].may("update", request.user),
+        },
+        may_upload=rights.may("create", "files"),
+        picture_types=",".join(PHOTO_TYPES),
         others=[(field.label, control_text(field, stored[field.name])) for field in others],
     )
 

@@ -11,7 +11,7 @@ from app.studio.pages.users.user_detail import user_page
 from app.studio.pages.users.user_writes import update_user
 from app.studio.routing import Route
 
-FIELD = "picture"
+PICTURE = "picture"
 """The control of the file, at which its errors are shown."""
 
 
@@ -19,16 +19,24 @@ async def upload_avatar(request: PageRequest) -> Response:
     """Store an uploaded picture and show it as that of the user; the previous one stays among the files."""
     user = request.parameters["user"]
     try:
-        await _require_writable(request, user)
-        file = await receive_image(request, PHOTO_TYPES)
-        await _use(request, user, file)
+        await receive_avatar(request, user)
     except RollcallError as error:
         message = "; ".join(form_errors(error, request.translate).values())
-        return await user_page(request, {FIELD: message}, error.status)
+        return await user_page(request, {PICTURE: message}, error.status)
     return request.redirect(f"/users/{user}", notice="picture-saved")
 
 
-async def _require_writable(request: PageRequest, user: str) -> None:
+async def receive_avatar(request: PageRequest, user: str) -> None:
+    """Store the picture of a submitted form and make it that of a user.
+
+    Raises:
+        RollcallError: The picture is rejected, or the caller may not change it.
+    """
+    await require_writable_avatar(request, user)
+    await _use(request, user, await receive_image(request, PHOTO_TYPES))
+
+
+async def require_writable_avatar(request: PageRequest, user: str) -> None:
     """Check that the caller may change the picture, before a file is stored for it.
 
     Raises:
