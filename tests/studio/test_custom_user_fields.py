@@ -81,10 +81,38 @@ async def test_what_is_no_value_is_reported_at_its_field(ada, name, text, messag
     assert fields(page)[name] == text
 
 
+@pytest.mark.parametrize("text", ["VI@example.com", uid("vi")])
+async def test_a_relation_is_set_by_what_people_call_its_row(ada, text):
+    page = await saved(ada, manager=text)
+    assert page.status == 303, page.errors
+
+    assert fields(await ada.get(f"/users/{uid('ed')}/edit"))["manager"] == "vi@example.com"
+    assert "vi@example.com" in (await ada.get(f"/users/{uid('ed')}")).text_at("dl.details")
+    assert (await saved(ada)).status == 303
+    assert (await saved(ada, manager="")).status == 303
+    assert fields(await ada.get(f"/users/{uid('ed')}/edit"))["manager"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nobody@example.com", "There is no such entry."),
+        ("x" * 300, "There is no such entry."),
+        (uid("no such user"), "This entry no longer exists. Choose another one."),
+    ],
+)
+async def test_what_names_no_row_is_reported_at_its_field(ada, text, message):
+    page = await saved(ada, manager=text)
+
+    assert page.status in (400, 422)
+    assert error_at(page, "manager") == message
+    assert fields(page)["manager"] == text
+
+
 async def test_secrets_and_automatic_fields_are_not_in_the_form(ada):
     names = set(fields(await ada.get(f"/users/{uid('ed')}/edit")))
 
-    assert not names & {"pin", "secret_note", "made_on", "changed_on", "made_by", "changed_by", "manager"}
+    assert not names & {"pin", "secret_note", "made_on", "changed_on", "made_by", "changed_by"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 from app.core.errors import InvalidPayload, RollcallError
 from app.http.response import Response
 from app.studio.page_request import Form, PageRequest, redirect_to
+from app.studio.pages.tools.row_reference import RowNotFound
 from app.studio.pages.users.user_bulk_confirmation import confirmation_page
 from app.studio.pages.users.user_deletion import (
     delete_reassigned,
@@ -16,6 +17,7 @@ from app.studio.pages.users.user_deletion import (
 )
 from app.studio.pages.users.user_filters import NO_ROLE
 from app.studio.pages.users.user_list import SelectedUsers, users_page
+from app.studio.pages.users.user_roles import role_key
 from app.studio.pages.users.user_selection import read_selection
 from app.studio.pages.users.user_writes import update_users
 from app.studio.routing import Route
@@ -32,7 +34,7 @@ async def change_users(request: PageRequest) -> Response:
     form = await request.form()
     state = QueryParams(form.get("state", ""))
     try:
-        selection, values = await read_selection(request, form, state), _values(request, form)
+        selection, values = await read_selection(request, form, state), await _values(request, form)
         if not selection.is_confirmed(form):
             return await confirmation_page(request, form, selection)
         notice = await _run(request, form, selection.ids, values)
@@ -43,7 +45,7 @@ async def change_users(request: PageRequest) -> Response:
     return redirect_to(request.addresses.page("/users", {**parameters, "notice": notice, "count": len(selection.ids)}))
 
 
-def _values(request: PageRequest, form: Form) -> dict[str, Any]:
+async def _values(request: PageRequest, form: Form) -> dict[str, Any]:
     """Return the values that the action of a form gives to each user.
 
     Raises:
@@ -56,7 +58,11 @@ def _values(request: PageRequest, form: Form) -> dict[str, Any]:
         case "status":
             raise InvalidPayload(_("Choose a status."))
         case "role" if role := form.get("role"):
-            return {"role": None if role == NO_ROLE else {"id": role}}
+            try:
+                key = await role_key(request, role.strip())
+            except RowNotFound as error:
+                raise InvalidPayload(str(error), field="role") from None
+            return {"role": None if key == NO_ROLE else {"id": key}}
         case "role":
             raise InvalidPayload(_("Choose a role."))
         case "sessions" | "delete":

@@ -7,8 +7,7 @@ from app.http.response import Response
 from app.studio.page_request import Form, PageRequest
 from app.studio.pages.users.user_deletion import read_consequences, read_references, reference_actions
 from app.studio.pages.users.user_fields import status_labels
-from app.studio.pages.users.user_filters import NO_ROLE
-from app.studio.pages.users.user_list import readable_roles
+from app.studio.pages.users.user_roles import readable_roles, role_key, role_text
 from app.studio.pages.users.user_selection import CONFIRMED, BulkSelection
 from app.studio.rights import Rights
 
@@ -57,8 +56,8 @@ async def _change(request: PageRequest, form: Form) -> Mapping[str, Any]:
     if form.get("action") == "status":
         label = status_labels(request.translate).get(status, status)
     else:
-        roles = {NO_ROLE: request.translate("No role"), **dict(await readable_roles(request, await request.rights()))}
-        label = roles.get(role, role)
+        roles = await readable_roles(request, await request.rights())
+        label = await role_text(request, roles, await role_key(request, role))
     return {"chosen": {"status": status, "role": role}, "chosen_label": label}
 
 

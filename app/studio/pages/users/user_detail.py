@@ -9,9 +9,10 @@ from app.studio.form_errors import FormErrors
 from app.studio.image_upload import PHOTO_TYPES
 from app.studio.page_request import PageRequest
 from app.studio.pages.activity.activity_items import read_items
+from app.studio.pages.tools.row_reference import reference_selection, reference_text
 from app.studio.pages.users.user_activity import read_activity, read_changes_of_user
 from app.studio.pages.users.user_columns import NAMES, may_see_avatars, may_see_roles, shows_field
-from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, status_labels
+from app.studio.pages.users.user_fields import RELATION, UserField, described_custom_fields, field_labels, status_labels
 from app.studio.pages.users.user_policies import read_policies
 from app.studio.rights import Rights
 from app.studio.routing import Route
@@ -69,11 +70,15 @@ async def read_user(request: PageRequest, rights: Rights, key: str, *more: str) 
     Raises:
         Forbidden: The user does not exist, or the caller may not see it.
     """
-    custom = [field.name for field in await custom_facts(request, rights)]
+    facts = await custom_facts(request, rights)
+    custom = [field.name for field in facts if field.kind != RELATION]
     wanted = dict.fromkeys(("id", *NAMES, "status", *FACTS, *MORE_FACTS, *SECRETS, *custom, *more))
     selection = rights.fields("read", "users", wanted)
     selection += ["role { id name }"] if may_see_roles(rights) else []
     selection += ["avatar { id }"] if may_see_avatars(rights) else []
+    selection += [
+        f"{field.name} {{ {reference_selection(rights, field.target)} }}" for field in facts if field.kind == RELATION
+    ]
     if not selection:
         raise Forbidden
     document = f"query User($id: ID!) {{ users_by_id(id: $id) {{ {' '.join(selection)} }} }}"
@@ -85,7 +90,8 @@ async def read_user(request: PageRequest, rights: Rights, key: str, *more: str) 
 
 async def custom_facts(request: PageRequest, rights: Rights) -> list[UserField]:
     """Return the custom fields of users that the caller may read."""
-    return await described_custom_fields(request, lambda field: rights.may_field("read", "users", field.name))
+    fields = await described_custom_fields(request, lambda field: rights.may_field("read", "users", field.name))
+    return [field for field in fields if field.kind != RELATION or reference_selection(rights, field.target)]
 
 
 async def _facts(request: PageRequest, rights: Rights, user: dict[str, Any]) -> list[tuple[str, str, Any]]:
@@ -94,6 +100,7 @@ async def _facts(request: PageRequest, rights: Rights, user: dict[str, Any]) -> 
     facts = [(labels[name], KINDS.get(name, "string"), user.get(name)) for name in (*FACTS, *MORE_FACTS)]
     for field in await custom_facts(request, rights):
         value = user.get(field.name)
+        value = reference_text(field.target, value) if field.kind == RELATION else value
         facts.append((field.label, field.kind, dict(field.choices).get(str(value), value)))
     return [fact for fact in facts if fact[2] not in (None, "", [])]
 

@@ -1,11 +1,11 @@
 """The fields of users as pages show and edit them: their labels, their kinds, and the choices of custom fields."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from app.policy.schema_rights import FIELDS as FIELD_DEFINITIONS
-from app.query.collection import USERS, Field
+from app.query.collection import PREFIX, USERS, Field
 from app.studio.form_errors import Translate
 from app.studio.page_request import PageRequest
 
@@ -17,6 +17,8 @@ SIMPLE_KINDS = frozenset(
     {"string", "integer", "bigInteger", "float", "decimal", "boolean", "date", "time", "dateTime", "timestamp", "uuid"}
 )
 """Kinds of custom fields that a table shows."""
+RELATION = "relation"
+"""The kind of a custom field that refers to one row."""
 AUTOMATIC = frozenset({"date-created", "date-updated", "user-created", "user-updated", "role-created", "role-updated"})
 """Specials of fields that the server writes."""
 DEFINITIONS = """query CustomFields {
@@ -39,6 +41,8 @@ class UserField:
     max_length: int | None = None
     automatic: bool = False
     """Whether the server writes it, so that no form offers it."""
+    target: str = ""
+    """The collection that a relation refers to, without its prefix."""
     shows_null: bool = True
     """Whether null means that it is empty in every row; otherwise it may be hidden from the caller."""
 
@@ -84,18 +88,22 @@ def status_labels(translate: Translate) -> Mapping[str, str]:
 
 
 def registered_custom_fields(request: PageRequest) -> list[Field]:
-    """Return the custom columns of users, without secrets and relations."""
+    """Return the custom columns of users, without secrets; those of relations refer to one row."""
     collection = request.services.registry.own(USERS)
     return [
         field
         for field in collection.fields.values()
-        if field.name not in USERS.fields and field.column is not None and not field.concealed and not field.relation
+        if field.name not in USERS.fields and field.column is not None and not field.concealed
     ]
 
 
 def simple_custom_fields(request: PageRequest) -> list[UserField]:
     """Return the custom fields that a table can show, without their choices."""
-    return [_user_field(field, {}) for field in registered_custom_fields(request) if field.kind in SIMPLE_KINDS]
+    return [
+        _user_field(field, {})
+        for field in registered_custom_fields(request)
+        if field.kind in SIMPLE_KINDS and not field.relation
+    ]
 
 
 async def described_custom_fields(request: PageRequest, is_wanted: Callable[[Field], bool]) -> list[UserField]:
@@ -115,6 +123,11 @@ async def described_custom_fields(request: PageRequest, is_wanted: Callable[[Fie
     return [_user_field(field, definition) for field, definition in described if not _is_hidden(definition)]
 
 
+def is_plain(field: Field, kinds: Collection[str]) -> bool:
+    """Return whether a field has one of the kinds, and refers to no row."""
+    return field.kind in kinds and not field.relation
+
+
 def humanized(name: str) -> str:
     """Return the label of a custom field from its name: `hired_at` becomes "Hired at"."""
     return name.replace("_", " ").strip().capitalize() or name
@@ -129,12 +142,13 @@ def _user_field(field: Field, definition: Mapping[str, Any]) -> UserField:
     return UserField(
         field.name,
         humanized(field.name),
-        field.kind,
+        RELATION if field.relation else field.kind,
         meta.get("note") or field.note or "",
         tuple(_choices(meta.get("options"))),
         bool(meta.get("required")),
         schema.get("max_length") if field.kind == "string" else None,
         automatic=bool(meta.get("readonly")) or not AUTOMATIC.isdisjoint(field.special),
+        target=field.relation.target.removeprefix(PREFIX) if field.relation else "",
     )
 
 

@@ -11,9 +11,10 @@ from app.http.response import Response
 from app.query.collection import USERS
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import Form, PageRequest, redirect_to
+from app.studio.pages.tools.row_reference import RowNotFound, find_row
 from app.studio.pages.users.user_columns import shows_field
 from app.studio.pages.users.user_detail import read_user
-from app.studio.pages.users.user_fields import UserField
+from app.studio.pages.users.user_fields import RELATION, UserField
 from app.studio.pages.users.user_form_fields import FieldGroup, form_groups
 from app.studio.pages.users.user_values import ValueRejected, control_text, control_value
 from app.studio.pages.users.user_writes import create_user, update_user
@@ -72,7 +73,7 @@ async def create(request: PageRequest) -> Response:
     form = await request.form()
     await _creating_rights(request)
     submitted = await _submitted(request, form, "create")
-    values = _changed_values(request, submitted)
+    values = await _changed_values(request, submitted)
     if submitted.errors:
         return await _form_page(request, _rejected(submitted, submitted.errors, 422), None)
     try:
@@ -98,7 +99,7 @@ async def save(request: PageRequest) -> Response:
     form = await request.form()
     user = await _editable_user(request)
     submitted = await _submitted(request, form, "update")
-    values = _changed_values(request, submitted)
+    values = await _changed_values(request, submitted)
     if submitted.errors:
         return await _form_page(request, _rejected(submitted, submitted.errors, 422), user)
     try:
@@ -165,7 +166,7 @@ async def _submitted(request: PageRequest, form: Form, action: str) -> UserForm:
     )
 
 
-def _changed_values(request: PageRequest, form: UserForm) -> dict[str, Any]:
+async def _changed_values(request: PageRequest, form: UserForm) -> dict[str, Any]:
     """Return the values that differ from the original ones; add the messages of those that are none to `errors`."""
     values: dict[str, Any] = {}
     for field in form.fields:
@@ -173,8 +174,10 @@ def _changed_values(request: PageRequest, form: UserForm) -> dict[str, Any]:
         if text.strip() == form.original[field.name].strip():
             continue
         try:
+            if field.kind == RELATION and text.strip():
+                text = await find_row(request, field.target, text.strip())
             values[field.name] = control_value(field, text, request.translate)
-        except ValueRejected as error:
+        except (ValueRejected, RowNotFound) as error:
             form.errors[field.name] = str(error)
     return values
 

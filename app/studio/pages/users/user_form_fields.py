@@ -4,8 +4,15 @@ from dataclasses import dataclass, replace
 
 from app.studio.form_errors import Translate
 from app.studio.page_request import PageRequest
-from app.studio.pages.users.user_fields import Choices, UserField, described_custom_fields, field_labels, status_labels
-from app.studio.pages.users.user_list import readable_roles
+from app.studio.pages.users.user_fields import (
+    RELATION,
+    Choices,
+    UserField,
+    described_custom_fields,
+    field_labels,
+    status_labels,
+)
+from app.studio.pages.users.user_roles import are_too_many, readable_roles
 from app.studio.rights import Rights
 from app.studio.translations import LANGUAGE_TAGS, LANGUAGES
 
@@ -50,9 +57,21 @@ async def form_groups(request: PageRequest, action: str) -> list[FieldGroup]:
     groups = [
         FieldGroup(_("Person"), person),
         FieldGroup(_("Account"), account),
-        FieldGroup(_("More"), [field for field in custom if not field.automatic]),
+        FieldGroup(_("More"), [_with_hint(field, _) for field in custom if not field.automatic]),
     ]
     return [group for group in groups if group.fields]
+
+
+def _with_hint(field: UserField, translate: Translate) -> UserField:
+    """Return a custom field; that of a relation says what to enter, unless its own note does."""
+    if field.kind != RELATION or field.hint:
+        return field
+    _ = translate
+    hints = {
+        "users": _("The email address or the id of a user."),
+        "roles": _("The name or the id of a role. Empty: no role."),
+    }
+    return replace(field, hint=hints.get(field.target, _("The id or the name of an entry.")))
 
 
 async def _with_roles(request: PageRequest, rights: Rights, field: UserField) -> UserField | None:
@@ -60,6 +79,9 @@ async def _with_roles(request: PageRequest, rights: Rights, field: UserField) ->
     if field.kind != "role":
         return field
     roles = await readable_roles(request, rights)
+    if are_too_many(roles):
+        hint = request.translate("The name or the id of a role. Empty: no role.")
+        return replace(field, kind=RELATION, target="roles", hint=hint, choices=tuple(roles))
     no_role = ("", request.translate("No role"))
     return replace(field, choices=(no_role, *roles)) if roles else None
 

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 import orjson
 from starlette.datastructures import QueryParams
 
-from app.core.errors import RollcallError
 from app.http.response import Response
 from app.query.operators import ORDERED_KINDS
 from app.studio.form_errors import FormErrors
@@ -19,16 +18,16 @@ from app.studio.pages.users.user_columns import (
     readable_columns,
     shows_field,
 )
-from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, status_labels
+from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, is_plain, status_labels
 from app.studio.pages.users.user_filters import NO_ROLE, last_access_choices
 from app.studio.pages.users.user_list_state import PAGE_SIZES, UserListState, default_columns, parse_state
+from app.studio.pages.users.user_roles import are_too_many, readable_roles, role_text, with_role_key
 from app.studio.rights import Rights
 from app.studio.routing import Route
 
 RESULTS = "results"
 """The id of the part of the page that the live search replaces."""
 EXPORT_FORMATS = ("csv", "json")
-MAX_ROLES = 500
 MAX_MATCHING = 5_000
 """Users that one action may change: their write takes some seconds, for which others wait."""
 FILTERABLE_KINDS = ORDERED_KINDS | {"string", "boolean", "uuid"}
@@ -59,7 +58,7 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
     """
     rights, filters = await request.rights(), await _filter_fields(request)
     columns = readable_columns(request, rights)
-    state = parse_state(query, columns, filters, request.translate)
+    state = parse_state(await with_role_key(request, query), columns, filters, request.translate)
     users, total = await _read_users(request, state)
     only_results = request.fragment == RESULTS
     context: dict[str, Any] = {
@@ -81,7 +80,9 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
     context |= {
         "filters": filters,
         "custom_filters": [field for field in filters.values() if field.name not in ("status", "role", "last_access")],
-        "roles": await readable_roles(request, rights),
+        "roles": (roles := await readable_roles(request, rights)),
+        "has_too_many_roles": are_too_many(roles),
+        "role_text": await role_text(request, roles, state.filter.parameters.get("role", "")),
         "last_access_choices": last_access_choices(request.translate, with_never=shows_field(rights, "last_access")),
         "bulk": bulk_actions(rights),
         "sizes": PAGE_SIZES,
@@ -99,6 +100,7 @@ async def read_state(request: PageRequest, query: QueryParams) -> UserListState:
         Forbidden: The caller may read no users.
     """
     columns = readable_columns(request, await request.rights())
+    query = await with_role_key(request, query)
     return parse_state(query, columns, await _filter_fields(request), request.translate)
 
 
@@ -116,17 +118,6 @@ def bulk_actions(rights: Rights) -> dict[str, bool]:
         "sessions": rights.admin,
         "delete": rights.may("delete", "users"),
     }
-
-
-async def readable_roles(request: PageRequest, rights: Rights) -> list[tuple[str, str]]:
-    """Return the ids and names of the roles that the caller may see, for a select; empty if there are none."""
-    if len(rights.fields("read", "roles", ["id", "name"])) < 2:
-        return []
-    try:
-        data = await request.execute(f'query Roles {{ roles(sort: ["name", "id"], limit: {MAX_ROLES}) {{ id name }} }}')
-    except RollcallError:  # every permission to read roles has a rule that is no filter
-        return []
-    return [(role["id"], role["name"] or role["id"]) for role in data["roles"] if role["id"]]
 
 
 async def _read_users(request: PageRequest, state: UserListState) -> tuple[list[dict[str, Any]], int]:
@@ -157,7 +148,8 @@ async def _filter_fields(request: PageRequest) -> Mapping[str, UserField]:
     names += rights.listed_fields(["last_access"])
     built_in = {name: UserField(name, labels[name], name, shows_null=shows_field(rights, name)) for name in names}
     custom = await described_custom_fields(
-        request, lambda field: field.kind in FILTERABLE_KINDS and rights.listed_fields([field.name]) != []
+        request,
+        lambda field: is_plain(field, FILTERABLE_KINDS) and rights.listed_fields([field.name]) != [],
     )
     return built_in | {field.name: field for field in custom}
 

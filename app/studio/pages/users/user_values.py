@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 
 from app.studio.form_errors import Translate
-from app.studio.pages.users.user_fields import UserField
+from app.studio.pages.tools.row_reference import reference_text
+from app.studio.pages.users.user_fields import RELATION, UserField
 
 BOOLEANS = {"true": True, "false": False}
 MAX_DIGITS = 20
@@ -22,6 +23,8 @@ def control_text(field: UserField, value: Any) -> str:
     """Return a stored value as the text of its control."""
     if value is None:
         return ""
+    if field.kind == RELATION:
+        return reference_text(field.target, value)
     return _FORMATS.get(field.kind, str)(value)
 
 
@@ -96,4 +99,5 @@ _PARSERS: Mapping[str, Callable[[str, Translate], Any]] = {
     "tags": _list,
     "timestamp": lambda text, _: text if text.endswith("Z") else f"{text}Z",
     "role": lambda text, _: {"id": text},
+    RELATION: lambda text, _: {"id": text},
 }
