@@ -1,162 +1,25 @@
-"""Settings of the authentication providers, `AUTH_<NAME>_…`, under Directus' names."""
+"""The authentication providers, whose settings are the variables `AUTH_<NAME>_…` under Directus' names."""
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
-from uuid import UUID
 
-import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import ValidationError
 
-from app.core.values import parse_duration
+from app.core.ldap_settings import LdapSettings
+from app.core.provider_settings import OAuthSettings, ProviderSettings, variable_name
 
-PREFIX = "AUTH_"
-JSON_PREFIX = "json:"
-"""Marks a value as JSON in Directus' settings."""
 DEFAULT_PROVIDER = "default"
 """The provider of users whose passwords are verified here."""
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
-URL_PATTERN = re.compile(r"https?://[!-~]+", re.ASCII | re.IGNORECASE)
 MIN_SIMILARITY = 0.4
 """Ratio of `difflib` from which the nearest setting is suggested."""
-REQUIRED_URLS = {"openid": ("issuer_url",), "oauth2": ("authorize_url", "access_url", "profile_url")}
-"""The URLs that each driver needs."""
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-PROTOCOL_PARAMETERS = frozenset(
-    {"client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "response_type", "state"}
-)
-"""Parameters of the authorization URL that protect a sign-in, so that no setting may replace them."""
-
-
-def _parse_list(value: Any) -> Any:
-    return tuple(filter(None, (item.strip() for item in value.split(",")))) if isinstance(value, str) else value
-
-
-def _parse_object(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        parsed = orjson.loads(value.removeprefix(JSON_PREFIX))
-    except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        raise ValueError('must be a JSON object such as json:{"name": "value"}')
-    return parsed
-
-
-def _parse_duration(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-def _check_url(value: str) -> str:
-    if not URL_PATTERN.fullmatch(value):
-        raise ValueError("must be a URL that starts with https:// or http://")
-    return value
-
-
-def _check_role(value: str) -> str:
-    try:
-        return str(UUID(value))
-    except ValueError:
-        raise ValueError("must be the id of a role, or for a role mapping an object of such ids by group") from None
-
-
-ProviderUrl = Annotated[str, BeforeValidator(_check_url)]
-RoleId = Annotated[str, BeforeValidator(_check_role)]
-CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_parse_list)]
-Duration = Annotated[
-    timedelta, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)
-]
-
-
-class ProviderSettings(BaseModel):
-    """The settings of one provider. Settings that only one of the drivers has say so in their description."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    name: str
-    driver: Literal["openid", "oauth2"] = Field(description="`openid` for OpenID Connect, `oauth2` for OAuth 2")
-    client_id: str = Field(description="The id with which the server is registered at the provider")
-    client_secret: SecretStr = Field(description="The secret that belongs to it")
-    client_token_endpoint_auth_method: Literal["client_secret_basic", "client_secret_post"] = Field(
-        "client_secret_basic", description="How the server sends its secret: in a header, or in the form"
-    )
-    issuer_url: ProviderUrl | None = Field(
-        None,
-        description="`openid`: the URL of the provider or of its metadata, which ends with "
-        "`/.well-known/openid-configuration`",
-    )
-    authorize_url: ProviderUrl | None = Field(None, description="`oauth2`: the page on which users sign in")
-    access_url: ProviderUrl | None = Field(None, description="`oauth2`: where codes are exchanged for tokens")
-    profile_url: ProviderUrl | None = Field(None, description="`oauth2`: where the user's profile is read")
-    scope: str | None = Field(
-        None, description="Requested scopes; by default `openid profile email`, with `oauth2` only `email`"
-    )
-    params: Annotated[dict[str, str], BeforeValidator(_parse_object)] = Field(
-        {}, description="More parameters of the authorization URL, as a JSON object"
-    )
-    identifier_key: str | None = Field(
-        None, description="The claim that identifies the user; by default `sub`, with `oauth2` the email address"
-    )
-    email_key: str = Field("email", description="The claim with the email address")
-    first_name_key: str | None = Field(
-        None, description="The claim with the first name; by default `given_name`, with `oauth2` none"
-    )
-    last_name_key: str | None = Field(
-        None, description="The claim with the last name; by default `family_name`, with `oauth2` none"
-    )
-    allow_public_registration: bool = Field(False, description="Whether a first sign-in creates a user")
-    require_verified_email: bool = Field(
-        False, description="Whether the claim `email_verified` must be true before an email address is stored"
-    )
-    default_role_id: RoleId | None = Field(None, description="The role of new users without a mapped group")
-    role_mapping: Annotated[dict[str, RoleId], BeforeValidator(_parse_object)] | None = Field(
-        None,
-        description="Role ids by group, as a JSON object. Each sign-in assigns the role of the first entry whose group "
-        "the user has, or the default role",
-    )
-    group_claim_name: str = Field("groups", description="The claim with the user's groups")
-    sync_user_info: bool = Field(False, description="Whether each sign-in updates the name and the email address")
-    redirect_allow_list: CommaSeparated = Field(
-        (), description="URLs besides those of PUBLIC_URL that a sign-in may lead to, comma-separated"
-    )
-    mode: Literal["session", "json", "cookie"] = Field(
-        "session", description="Which tokens a sign-in returns: a session cookie, or else a refresh token"
-    )
-    login_timeout: Duration = Field(timedelta(minutes=5), description="How long a sign-in at the provider may take")
-    label: str | None = Field(None, description="The name on sign-in pages; by default that of the provider")
-    icon: str | None = Field(None, description="The icon on sign-in pages")
-
-    @property
-    def scopes(self) -> str:
-        """The scopes to request, separated by spaces."""
-        return self.scope or ("openid profile email" if self.driver == "openid" else "email")
-
-    @model_validator(mode="after")
-    def _check_urls(self) -> Self:
-        for name in REQUIRED_URLS[self.driver]:
-            if getattr(self, name) is None:
-                raise ValueError(f"{variable_name(self.name, name)}: must be set, because the driver is {self.driver}")
-        return self
-
-    @model_validator(mode="after")
-    def _check_parameters(self) -> Self:
-        if self.driver == "openid" and "openid" not in self.scopes.split():
-            raise ValueError(f"{variable_name(self.name, 'scope')}: must contain openid")
-        if reserved := sorted(PROTOCOL_PARAMETERS & self.params.keys()):
-            raise ValueError(f"{variable_name(self.name, 'params')}: must not contain {reserved[0]}")
-        return self
-
-
-SETTING_NAMES = tuple(name for name in ProviderSettings.model_fields if name != "name")
-
-
-def variable_name(provider: str, setting: str) -> str:
-    """Return the name of the variable with a provider's setting."""
-    return f"{PREFIX}{provider.upper()}_{setting.upper()}"
+DRIVERS: Mapping[str, type[ProviderSettings]] = {
+    "openid": OAuthSettings,
+    "oauth2": OAuthSettings,
+    "ldap": LdapSettings,
+}
+"""The settings of each driver."""
 
 
 def load_providers(names: Sequence[str], variables: Mapping[str, str | None]) -> tuple[ProviderSettings, ...]:
@@ -171,18 +34,9 @@ def load_providers(names: Sequence[str], variables: Mapping[str, str | None]) ->
     return tuple(_load(name, {each: values[each] for each in values if owners[each] == name}) for name in names)
 
 
-def unencrypted_urls(providers: Sequence[ProviderSettings]) -> list[str]:
-    """Return a line for each URL over which secrets would be sent without TLS, unless it is on this machine."""
-    urls = [
-        (variable_name(each.name, name), urlsplit(getattr(each, name) or ""))
-        for each in providers
-        for name in REQUIRED_URLS[each.driver]
-    ]
-    return [
-        f"{variable}: should start with https://"
-        for variable, url in urls
-        if url.scheme.lower() == "http" and url.hostname not in LOCAL_HOSTS
-    ]
+def unencrypted_connections(providers: Sequence[ProviderSettings]) -> list[str]:
+    """Return a line for each setting with which secrets would be sent without verified TLS to another machine."""
+    return [line for each in providers for line in each.unencrypted()]
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -204,20 +58,31 @@ def _owner(variable: str, names: Sequence[str]) -> str | None:
 
 def _load(name: str, variables: Mapping[str, str | None]) -> ProviderSettings:
     prefix = variable_name(name, "")
-    settings = {variable.removeprefix(prefix).lower(): value for variable, value in variables.items()}
-    for setting in settings:
-        if setting not in SETTING_NAMES:
-            raise ValueError(_unknown_setting(name, setting))
+    values = {variable.removeprefix(prefix).lower(): value for variable, value in variables.items()}
+    driver = values.get("driver") or ""
+    if driver not in DRIVERS:
+        problem = f"must be one of {', '.join(DRIVERS)}" if driver else "must be set"
+        raise ValueError(f"{variable_name(name, 'driver')}: {problem}")
+    model = DRIVERS[driver]
+    names = setting_names(model)
+    for setting in values:
+        if setting not in names:
+            raise ValueError(_unknown_setting(name, setting, names))
     try:
-        return ProviderSettings.model_validate({**settings, "name": name})
+        return model.model_validate({**values, "name": name})
     except ValidationError as error:
         raise ValueError(_first_problem(name, error)) from None
 
 
-def _unknown_setting(provider: str, setting: str) -> str:
+def setting_names(model: type[ProviderSettings]) -> tuple[str, ...]:
+    """Return the names of a driver's settings."""
+    return tuple(name for name in model.model_fields if name != "name")
+
+
+def _unknown_setting(provider: str, setting: str, known: Sequence[str]) -> str:
     if setting == "plain_code_challenge":
         return f"{variable_name(provider, setting)}: is not supported, because PKCE always uses S256; remove it"
-    nearest = get_close_matches(setting, SETTING_NAMES, 1, MIN_SIMILARITY)
+    nearest = get_close_matches(setting, known, 1, MIN_SIMILARITY)
     hint = f". Did you mean {variable_name(provider, nearest[0])}?" if nearest else ""
     return f"{variable_name(provider, setting)}: is not a setting{hint}"
 

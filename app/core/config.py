@@ -19,12 +19,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app.core.auth_providers import PREFIX as PROVIDER_PREFIX
-from app.core.auth_providers import ProviderSettings, load_providers, unencrypted_urls
+from app.core.auth_providers import load_providers, unencrypted_connections
 from app.core.env_file import ENCODING, ENV_FILE, find_misspelled, read_names
 from app.core.errors import OperatorError
 from app.core.hashing import MAX_PASSWORD_HISTORY, MAX_PASSWORD_LENGTH, HashCost
 from app.core.ip_addresses import ProxyTrust, parse_proxy_trust
+from app.core.provider_settings import PREFIX, ProviderSettings
 from app.core.values import parse_duration, parse_size
 
 SQLITE_URL_PREFIX = "sqlite+aiosqlite:///"
@@ -562,7 +562,7 @@ def _alias_storage_variables(
 def _provider_variables(sources: Sequence[EnvSettingsSource]) -> dict[str, str | None]:
     """Return the variables of the authentication providers; those of the first source count."""
     merged = {name: value for source in reversed(sources) for name, value in source.env_vars.items() if value}
-    return {name: value for name, value in merged.items() if name.upper().startswith(PROVIDER_PREFIX)}
+    return {name: value for name, value in merged.items() if name.upper().startswith(PREFIX)}
 
 
 def load_settings() -> Settings:
@@ -589,7 +589,7 @@ def setting_warnings(settings: Settings) -> list[str]:
     misspelled = find_misspelled(names, [name.upper() for name in Settings.model_fields])
     return [
         *_unsafe_settings(settings),
-        *unencrypted_urls(settings.auth_providers),
+        *unencrypted_connections(settings.auth_providers),
         *(f"{name} is not a setting. Did you mean {setting}?" for name, setting in misspelled.items()),
     ]
 

@@ -5,13 +5,12 @@ network) out of that account for a while. Failures from all IPs together only de
 client can lock another one out.
 """
 
-import asyncio
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from app.core.caller import on_behalf_of
 from app.core.errors import InvalidCredentials, InvalidOtp
 from app.db.transaction import WriteTransaction
+from app.flows.login_lockout import LoginLockout
 from app.flows.otp_verifier import OTPVerifier
 from app.flows.session_start import SessionStart
 from app.flows.sign_in_outcomes import counted_sign_in
@@ -21,12 +20,7 @@ from app.query.collection import USERS
 from app.repositories.commands.accounts import Account, AccountStore, is_unchanged
 from app.repositories.directory import Directory
 from app.repositories.engine.audit_log import AuditLog
-from app.repositories.stores.login_attempts import AttemptCounter, account_and_network_key, account_key
 from app.repositories.stores.sessions import SessionGrant
-
-MAX_DELAY = timedelta(seconds=5)
-DELAY_PER_FAILURE = timedelta(milliseconds=250)
-"""Delay of an attempt for each failure beyond the allowed number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +38,7 @@ class LoginService:
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
         self._accounts = AccountStore(directory.services)
-        self._password_attempts = AttemptCounter(self._services, "login", self._services.settings.login_lockout_ttl)
+        self._lockout = LoginLockout(directory)
 
     async def login(self, credentials: Credentials, mode: TokenMode = TokenMode.JSON) -> Tokens:
         """Return tokens for an active user whose password Rollcall verifies.
@@ -85,7 +79,8 @@ class LoginService:
         Raises:
             InvalidCredentials: As in `login`.
         """
-        locked_out, account = await self._count_attempt(email), await self._accounts.by_email(email)
+        locked_out = await self._lockout.count_attempt(email, lambda: self._record_lockout(email))
+        account = await self._accounts.by_email(email)
         hashed = account.password if account else None
         verified = not locked_out and await self._services.passwords.verify(password, hashed)
         if not verified or account is None or not account.can_use_password:
@@ -94,23 +89,7 @@ class LoginService:
 
     async def reset_attempts(self, writer: WriteTransaction, email: str) -> None:
         """Reset the failure counts of an email, those of the client's IP and of all IPs."""
-        ip = self._directory.caller.ip
-        await self._password_attempts.reset(writer, account_and_network_key(email, ip), account_key(email))
-
-    async def _count_attempt(self, email: str) -> bool:
-        """Count an attempt, delay it if the account has many, and return whether the client's IP is locked out."""
-        ip, allowed = self._directory.caller.ip, await self._accounts.max_failed_logins()
-        from_network, total = await self._password_attempts.count(
-            account_and_network_key(email, ip), account_key(email)
-        )
-        if allowed is None:
-            return False
-        if from_network == allowed + 1:
-            self._services.metrics.lockouts.add("password")
-            await self._record_lockout(email)
-        delay = min(DELAY_PER_FAILURE * max(0, total - allowed), MAX_DELAY)
-        await asyncio.sleep(delay.total_seconds())
-        return from_network > allowed
+        await self._lockout.reset(writer, email)
 
     async def _begin_session(
         self, writer: WriteTransaction, account: Account, email: str, mode: TokenMode
@@ -131,7 +110,8 @@ class LoginService:
         return grant
 
     async def _record_lockout(self, email: str) -> None:
-        """Record in the audit log that an IP is locked out of an account, if the account exists."""
+        """Count a lockout, and record it in the audit log, if the account exists."""
+        self._services.metrics.lockouts.add("password")
         account = await self._accounts.by_email(email)
         if account is None:
             return

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from app.core.auth_providers import ProviderSettings
+from app.core.provider_settings import OAuthSettings, ProviderSettings
 
 Claims = Mapping[str, Any]
 """What a provider says of a user, by claim."""
@@ -56,7 +56,30 @@ class Identity:
 class IdentityProvider(Protocol):
     """A provider that users sign in with. Every method raises ProviderError if the provider fails."""
 
-    settings: ProviderSettings
+    @property
+    def settings(self) -> ProviderSettings:
+        """The settings of the provider."""
+        ...
+
+    @property
+    def renews_with(self) -> Literal["refresh_token", "identifier"]:
+        """What `refresh` receives: the provider's refresh token, or the user's identifier."""
+        ...
+
+    async def refresh(self, proof: str) -> str | None:
+        """Confirm that the user may stay signed in; return the new refresh token, None if the old one stays valid.
+
+        Raises:
+            GrantRejected: The user may not.
+        """
+        ...
+
+
+class RedirectProvider(IdentityProvider, Protocol):
+    """A provider to which the browser is redirected."""
+
+    @property
+    def settings(self) -> OAuthSettings: ...
 
     async def authorization_url(self, request: AuthorizationRequest) -> str:
         """Return the URL at which the user signs in at the provider."""
@@ -66,10 +89,14 @@ class IdentityProvider(Protocol):
         """Exchange a code for the user's identity, which is verified as the protocol demands."""
         ...
 
-    async def refresh(self, refresh_token: str) -> str | None:
-        """Confirm that the user may stay signed in; return the new refresh token, None if the old one stays valid.
+
+class PasswordProvider(IdentityProvider, Protocol):
+    """A provider that verifies a password which the user enters here."""
+
+    async def identify(self, identifier: str, password: str) -> Identity:
+        """Return the identity of a user, whose password the provider has verified.
 
         Raises:
-            GrantRejected: The user may not.
+            IdentityRejected: The user is unknown or disabled, or the password is wrong.
         """
         ...

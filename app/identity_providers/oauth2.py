@@ -3,12 +3,12 @@
 import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
-from app.core.auth_providers import ProviderSettings
+from app.core.provider_settings import OAuthSettings
 from app.identity_providers.base import (
     AuthorizationRequest,
     AuthorizationResponse,
@@ -26,7 +26,9 @@ INVALID_GRANT_CODES = ("invalid_grant", "bad_verification_code", "bad_refresh_to
 class OAuth2Provider:
     """A provider with the driver `oauth2`, whose URLs are all settings."""
 
-    def __init__(self, settings: ProviderSettings, http: ProviderHttpClient) -> None:
+    renews_with: Literal["refresh_token"] = "refresh_token"
+
+    def __init__(self, settings: OAuthSettings, http: ProviderHttpClient) -> None:
         self.settings = settings
         self._tokens, self._http = TokenEndpoint(settings, http), http
 
@@ -40,16 +42,16 @@ class OAuth2Provider:
         claims = await self._http.get(str(self.settings.profile_url), required_text(tokens, "access_token"))
         return Identity(claims, optional_text(tokens, "refresh_token"))
 
-    async def refresh(self, refresh_token: str) -> str | None:
+    async def refresh(self, proof: str) -> str | None:
         """Redeem a refresh token and return its successor."""
-        tokens = await self._tokens.refresh(str(self.settings.access_url), refresh_token)
+        tokens = await self._tokens.refresh(str(self.settings.access_url), proof)
         return optional_text(tokens, "refresh_token")
 
 
 class TokenEndpoint:
     """Exchanges codes and refresh tokens, authenticated as the settings say."""
 
-    def __init__(self, settings: ProviderSettings, http: ProviderHttpClient) -> None:
+    def __init__(self, settings: OAuthSettings, http: ProviderHttpClient) -> None:
         self._settings, self._http = settings, http
 
     async def redeem(self, url: str, request: AuthorizationRequest, code: str) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class TokenEndpoint:
 
 def authorization_url(
     endpoint: str,
-    settings: ProviderSettings,
+    settings: OAuthSettings,
     request: AuthorizationRequest,
     parameters: Mapping[str, str] | None = None,
 ) -> str:

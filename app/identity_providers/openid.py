@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from app.core.auth_providers import URL_PATTERN, ProviderSettings
 from app.core.clock import Clock
+from app.core.provider_settings import URL_PATTERN, OAuthSettings
 from app.identity_providers.base import (
     AuthorizationRequest,
     AuthorizationResponse,
@@ -56,7 +56,9 @@ class KeySet:
 class OpenIdProvider:
     """A provider with the driver `openid`; its metadata and keys are read when they are first needed."""
 
-    def __init__(self, settings: ProviderSettings, http: ProviderHttpClient, clock: Clock) -> None:
+    renews_with: Literal["refresh_token"] = "refresh_token"
+
+    def __init__(self, settings: OAuthSettings, http: ProviderHttpClient, clock: Clock) -> None:
         self.settings = settings
         self._tokens, self._http, self._clock = TokenEndpoint(settings, http), http, clock
         self._metadata: Metadata | None = None
@@ -84,10 +86,10 @@ class OpenIdProvider:
             claims = {**claims, **info}
         return Identity(claims, optional_text(tokens, "refresh_token"))
 
-    async def refresh(self, refresh_token: str) -> str | None:
+    async def refresh(self, proof: str) -> str | None:
         """Redeem a refresh token and return its successor."""
         metadata = await self._read_metadata()
-        return optional_text(await self._tokens.refresh(metadata.token_endpoint, refresh_token), "refresh_token")
+        return optional_text(await self._tokens.refresh(metadata.token_endpoint, proof), "refresh_token")
 
     async def _verify(self, token: str, expected: ExpectedToken, metadata: Metadata) -> dict[str, Any]:
         """Verify an ID token, once more with new keys if none of the known ones verifies it."""

@@ -132,6 +132,8 @@ def _provider_login() -> Iterator[EndpointSpec]:
     yield EndpointSpec(
         "GET", path, "Sign in with a provider", redirect, parameters=[target, code], path_parameters=name
     )
+    credentials = request_bodies.LDAP_CREDENTIALS.schema
+    yield EndpointSpec("POST", path, "Sign in with an LDAP directory", TOKENS, credentials, path_parameters=name)
     response = [parameter(key, TEXT) for key in ("code", "state", "iss", "error")]
     completed = {**TOKENS, 302: ResponseSpec("Redirects to where the sign-in leads to.", TEXT, "text/plain")}
     yield EndpointSpec(

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,8 +18,10 @@ import typer.main
 
 from app.cli import app
 from app.core import errors
-from app.core.auth_providers import SETTING_NAMES, ProviderSettings
+from app.core.auth_providers import setting_names
 from app.core.config import RowLimit, Settings
+from app.core.ldap_settings import LdapSettings
+from app.core.provider_settings import OAuthSettings, ProviderSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -51,10 +54,10 @@ def setting_rows() -> Iterator[str]:
         yield ""
 
 
-def provider_rows() -> Iterator[str]:
+def provider_rows(model: type[ProviderSettings] = OAuthSettings) -> Iterator[str]:
     yield "| Setting | Default | Meaning |\n|---|---|---|"
-    for name in SETTING_NAMES:
-        field = ProviderSettings.model_fields[name]
+    for name in setting_names(model):
+        field = model.model_fields[name]
         default = "" if field.is_required() or field.default in (None, (), {}) else _text(name, field.default)
         text = f"`{default}`" if default else "required" if field.is_required() else ""
         yield f"| `AUTH_<NAME>_{name.upper()}` | {text} | {_in_code_font(field.description or '')} |"
@@ -191,6 +194,7 @@ def _size(expression: ast.expr, namespace: dict[str, Any]) -> int:
 GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
     "settings": setting_rows,
     "providers": provider_rows,
+    "ldap": partial(provider_rows, LdapSettings),
     "errors": error_rows,
     "commands": command_rows,
     "deviations": deviation_rows,

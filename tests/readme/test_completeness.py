@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.graphql.schema import schema
 from tests.compat import test_directus_tools
+from tests.ldap import test_documentation as test_ldap
+from tests.ldap import test_settings as test_ldap_settings
 from tests.metrics import test_documentation
 from tests.readme import (
     test_api_tokens,
@@ -97,6 +99,14 @@ TESTS_BY_BLOCK = {
             title: [test_policies_as_code.test_each_command_prints_what_the_page_shows] * count
             for title, count in (("A file", 1), ("Plan and apply", 6), ("Tests", 6))
         },
+    },
+    "operations/ldap.md": {
+        "An example": [
+            test_ldap.test_the_first_example_signs_a_user_in,
+            test_ldap_settings.test_the_examples_of_the_page_are_valid,
+        ],
+        "A sign-in": [test_ldap.test_the_first_example_signs_a_user_in],
+        "Users": [test_ldap.test_the_limit_of_the_page_is_that_of_the_tested_directory],
     },
     "operations/single-sign-on.md": {"An example": [test_settings.test_the_examples_of_the_page_are_valid] * 2},
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
 from app.db.models import User
-from app.flows.single_sign_on import provider_sign_in, renewal, user_sign_in
+from app.flows.single_sign_on import failures, renewal
 from app.identity_providers import http_client
 from tests.base_data import uid
 from tests.flows.clock import FrozenClock
@@ -42,7 +42,7 @@ FORGED_CLAIMS = [
 async def assert_refused(browser, reason, attempt):
     """Check that an attempt leads back with a reason and changes nothing, and return what is logged of it."""
     before = await counts(browser.system)
-    with captured_logs(provider_sign_in, renewal, user_sign_in) as events:
+    with captured_logs(failures, renewal) as events:
         response = await attempt
 
     assert reason_of(response) == reason

@@ -1,10 +1,11 @@
 """What a provider's claims mean for the user: identifier, email, name and role."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.auth_providers import ProviderSettings
+from app.core.ldap_settings import LdapSettings
+from app.core.provider_settings import OAuthSettings, ProviderSettings
 from app.identity_providers.base import Claims
 
 MAX_NAME_LENGTH = 50
@@ -18,35 +19,50 @@ DEFAULT_KEYS: Mapping[str, tuple[str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A user as the provider describes it. `role` is the one that the settings assign, None for none."""
+    """A user as the provider describes it. `role` is the one that the settings assign, None for none.
+
+    `is_email_accepted` is whether the settings let users without a verified email address register or change it.
+    """
 
     identifier: str | None
     email: str | None
-    is_email_verified: bool
+    is_email_accepted: bool
     first_name: str | None
     last_name: str | None
     role: str | None
 
 
-def read_profile(claims: Claims, settings: ProviderSettings) -> Profile:
+def read_profile(claims: Claims, settings: OAuthSettings) -> Profile:
     """Return the profile in a provider's claims; without an identifier of its own, the email address is used."""
     identifier_key, first_name_key, last_name_key = DEFAULT_KEYS[settings.driver]
     email = _text(claims, settings.email_key)
+    is_verified = _claim(claims, "email_verified") in (True, "true")
     return Profile(
         identifier=_text(claims, settings.identifier_key or identifier_key) or email,
         email=email,
-        is_email_verified=_claim(claims, "email_verified") in (True, "true"),
+        is_email_accepted=not settings.require_verified_email or (email is not None and is_verified),
         first_name=_name(claims, settings.first_name_key or first_name_key),
         last_name=_name(claims, settings.last_name_key or last_name_key),
-        role=_mapped_role(claims, settings),
+        role=mapped_role(_groups(_claim(claims, settings.group_claim_name)), settings) or settings.default_role_id,
     )
 
 
-def _mapped_role(claims: Claims, settings: ProviderSettings) -> str | None:
-    """Return the role of the first mapped group that the user has, otherwise the default role."""
-    groups = _groups(_claim(claims, settings.group_claim_name))
+def read_ldap_profile(claims: Claims, settings: LdapSettings, role: str | None) -> Profile:
+    """Return the profile in the claims of an LDAP directory, with the role that the user's groups assign."""
+    return Profile(
+        identifier=_text(claims, "sub"),
+        email=_text(claims, "email"),
+        is_email_accepted=True,
+        first_name=_name(claims, "given_name"),
+        last_name=_name(claims, "family_name"),
+        role=role or settings.default_role_id,
+    )
+
+
+def mapped_role(groups: Collection[str], settings: ProviderSettings) -> str | None:
+    """Return the role of the first mapped group that the user has."""
     mapping = settings.role_mapping or {}
-    return next((role for group, role in mapping.items() if group in groups), settings.default_role_id)
+    return next((role for group, role in mapping.items() if group in groups), None)
 
 
 def _groups(value: Any) -> frozenset[str]:

@@ -4,25 +4,22 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import structlog
-
 from app.core.caller import ResponseCookie
 from app.core.config import signing_secret
-from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, RouteNotFound, ServiceUnavailable
+from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, RouteNotFound
 from app.flows.sign_in_outcomes import counted_sign_in
 from app.flows.single_sign_on.attempt import SignInAttempt, read_attempt
+from app.flows.single_sign_on.failures import provider_failure, refused
 from app.flows.single_sign_on.profile import read_profile
 from app.flows.single_sign_on.redirects import allowed_redirect
-from app.flows.single_sign_on.user_sign_in import UserSignIn, refused
+from app.flows.single_sign_on.user_sign_in import UserSignIn
 from app.flows.tokens import TokenMode, Tokens, issue_tokens
 from app.identity_providers.base import (
     AuthorizationRequest,
     AuthorizationResponse,
-    GrantRejected,
     Identity,
-    IdentityProvider,
     ProviderError,
-    ProviderUnavailable,
+    RedirectProvider,
 )
 from app.repositories.commands.provider_users import find_by_identifier
 from app.repositories.directory import Directory
@@ -30,8 +27,6 @@ from app.repositories.stores.used_sign_ins import use_sign_in
 
 SIGN_IN_PAGE = "/admin/sign-in"
 """The page of the Studio."""
-
-log = structlog.get_logger(__name__)
 
 
 class SignInFailed(Exception):
@@ -54,14 +49,14 @@ class CompletedSignIn:
 
 
 class SingleSignOn:
-    """Signs users in with one of the configured providers."""
+    """Signs users in with one of the providers to which the browser is redirected."""
 
     def __init__(self, directory: Directory, provider: str) -> None:
         self._directory, self._services = directory, directory.services
-        found = self._services.identity_providers.by_name.get(provider)
+        found = self._services.identity_providers.redirecting.get(provider)
         if found is None:
             raise RouteNotFound(f"/auth/login/{provider}")
-        self._provider: IdentityProvider = found
+        self._provider: RedirectProvider = found
         self._settings, self._secret = found.settings, signing_secret(self._services.settings)
 
     async def begin(self, redirect: str | None, otp: str | None, *, consent: bool) -> str:
@@ -76,7 +71,7 @@ class SingleSignOn:
         try:
             url = await self._provider.authorization_url(attempt.request(self._redirect_uri, self._secret))
         except ProviderError as error:
-            raise SignInFailed(self._provider_failure(error), redirect or self._sign_in_page) from None
+            raise SignInFailed(provider_failure(self._settings, error), redirect or self._sign_in_page) from None
         ttl = self._settings.login_timeout
         signed = attempt.sign(self._secret, ttl, self._services.clock())
         self._directory.response_cookies += (ResponseCookie("sign_in", signed, ttl, self._cookie_name),)
@@ -128,18 +123,7 @@ class SingleSignOn:
         try:
             return await self._provider.identify(request, AuthorizationResponse(code, parameters.get("iss")))
         except ProviderError as error:
-            raise self._provider_failure(error) from None
-
-    def _provider_failure(self, error: ProviderError) -> RollcallError:
-        """Log why a provider failed, and return what the browser may know."""
-        log.warning("provider_failed", provider=self._settings.name, reason=str(error))
-        if isinstance(error, GrantRejected):
-            return InvalidToken()
-        if isinstance(error, ProviderUnavailable):
-            return ServiceUnavailable(
-                f'The authentication provider "{self._settings.name}" did not respond as expected'
-            )
-        return InvalidCredentials()
+            raise provider_failure(self._settings, error) from None
 
     def _refused(self, reason: str) -> InvalidCredentials:
         return refused(self._settings, reason)

@@ -2,16 +2,16 @@
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from app.core.auth_providers import ProviderSettings
 from app.core.config import Settings
 from app.core.email_links import is_allowed_url, is_same_origin
 from app.core.errors import InvalidPayload
+from app.core.provider_settings import OAuthSettings
 
 MAX_REDIRECT_LENGTH = 2048
 """In characters; the cookie of the attempt holds the redirect."""
 
 
-def allowed_redirect(redirect: str | None, provider: ProviderSettings, settings: Settings) -> str | None:
+def allowed_redirect(redirect: str | None, provider: OAuthSettings, settings: Settings) -> str | None:
     """Return where a sign-in leads to, None for nowhere: a path, a URL of PUBLIC_URL, or one of the allow list.
 
     A URL on the list must match in scheme, host, port and path; its query and fragment may be any.

@@ -31,7 +31,9 @@ def may_renew(account: Account, services: Services) -> bool:
 
 @asynccontextmanager
 async def confirmed_by_provider(services: Services, stored_token: str) -> AsyncIterator[None]:
-    """Renew a user's sign-in at the provider, if it issued a refresh token, before the block renews the session.
+    """Renew a user's sign-in at the provider before the block renews the session.
+
+    An LDAP directory is asked for the user's entry; any other provider only if it issued a refresh token.
 
     The provider is not called for a session that already has a successor: it confirmed that renewal.
 
@@ -52,10 +54,13 @@ async def confirmed_by_provider(services: Services, stored_token: str) -> AsyncI
 async def _confirm(services: Services, user: str, stored_token: str) -> None:
     found = await find_by_id(services, user)
     provider = services.identity_providers.by_name.get(found.account.provider) if found else None
-    if found is None or provider is None or found.refresh_token is None or not may_renew(found.account, services):
+    if found is None or provider is None or not may_renew(found.account, services):
+        return
+    proof = found.identifier if provider.renews_with == "identifier" else found.refresh_token
+    if proof is None:
         return
     try:
-        successor = await _refresh(services, provider, found, found.refresh_token)
+        successor = await _refresh(services, provider, found, proof)
     except GrantRejected:
         log.info("provider_ended_session", provider=provider.settings.name, user=user)
         await services.database.run_write(
@@ -73,12 +78,12 @@ async def _confirm(services: Services, user: str, stored_token: str) -> None:
         await services.database.run_write(store, exclusive=False)
 
 
-async def _refresh(services: Services, provider: IdentityProvider, user: ProviderUser, token: str) -> str | None:
-    """Redeem a refresh token; another node may have done so meanwhile, then its success counts."""
+async def _refresh(services: Services, provider: IdentityProvider, user: ProviderUser, proof: str) -> str | None:
+    """Ask the provider; another node may have redeemed a refresh token meanwhile, then its success counts."""
     try:
-        return await provider.refresh(token)
+        return await provider.refresh(proof)
     except GrantRejected:
         current = await find_by_id(services, user.account.id)
-        if current is not None and current.refresh_token not in (None, token):
+        if current is not None and current.refresh_token not in (None, proof):
             return None
         raise

@@ -5,14 +5,13 @@ A user belongs to a provider by `provider` and `external_identifier`, never by t
 
 from typing import Any
 
-import structlog
-
-from app.core.auth_providers import ProviderSettings
 from app.core.caller import on_behalf_of
 from app.core.errors import InvalidCredentials, InvalidOtp, InvalidProvider, RecordNotUnique, UserSuspended
+from app.core.provider_settings import ProviderSettings
 from app.db.transaction import WriteTransaction
 from app.flows.otp_verifier import OTPVerifier
 from app.flows.session_start import SessionStart
+from app.flows.single_sign_on.failures import refused
 from app.flows.single_sign_on.profile import Profile
 from app.flows.tokens import TokenMode
 from app.query.collection import USERS
@@ -22,14 +21,6 @@ from app.repositories.commands.provider_users import ProviderUser, SignInProvide
 from app.repositories.directory import Directory
 from app.repositories.rules.users import ACTIVE, SUSPENDED
 from app.repositories.stores.sessions import SessionGrant
-
-log = structlog.get_logger(__name__)
-
-
-def refused(settings: ProviderSettings, reason: str, **details: str) -> InvalidCredentials:
-    """Log why a sign-in is refused, and return the error for the browser, which does not say it."""
-    log.warning("provider_sign_in_refused", provider=settings.name, reason=reason, **details)
-    return InvalidCredentials()
 
 
 class UserSignIn:
@@ -63,7 +54,7 @@ class UserSignIn:
         """
         if not self._settings.allow_public_registration:
             raise self._refused("there is no such user, and the provider may not register users")
-        if self._settings.require_verified_email and not (profile.email and profile.is_email_verified):
+        if not profile.is_email_accepted:
             raise self._refused("there is no such user, and the email address is not verified")
 
     async def start_session(
@@ -110,11 +101,11 @@ class UserSignIn:
     def _changes(self, user: ProviderUser, profile: Profile) -> dict[str, Any]:
         """Return what a sign-in changes: a mapped role, and what is synchronised with the provider."""
         values: dict[str, Any] = {}
-        if self._settings.role_mapping is not None:
+        if self._settings.assigns_roles:
             values["role"] = profile.role
         if self._settings.sync_user_info:
             values |= {"first_name": profile.first_name, "last_name": profile.last_name}
-            if profile.email and (profile.is_email_verified or not self._settings.require_verified_email):
+            if profile.email and profile.is_email_accepted:
                 values["email"] = profile.email
         return {name: value for name, value in values.items() if user.synced[name] != value}
 

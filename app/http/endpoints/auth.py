@@ -37,7 +37,7 @@ async def _list_providers(request: FlowRequest) -> Response:
     """
     settings = request.directory.services.settings
     session_only = "sessionOnly" in request.parameters
-    listed = [each for each in settings.auth_providers if not session_only or TokenMode(each.mode) is TokenMode.SESSION]
+    listed = [each for each in settings.auth_providers if not session_only or each.can_start_browser_session]
     data = [{name: value for name in LISTED if (value := getattr(each, name)) is not None} for each in listed]
     return Response(orjson.dumps({"data": data, "disableDefault": settings.auth_disable_default}))
 

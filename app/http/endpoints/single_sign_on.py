@@ -3,14 +3,18 @@
 from dataclasses import replace
 from urllib.parse import parse_qsl, quote, urlencode
 
-from app.core.auth_providers import ProviderSettings
 from app.core.errors import InvalidPayload
+from app.core.ldap_settings import LdapSettings
+from app.core.provider_settings import ProviderSettings
+from app.flows.single_sign_on.ldap_sign_in import LdapCredentials, LdapSignIn
 from app.flows.single_sign_on.provider_sign_in import SignInFailed, SingleSignOn
 from app.flows.single_sign_on.redirects import with_reason
 from app.flows.tfa_policy import FlowOperation
+from app.flows.tokens import TokenMode
 from app.http.endpoints.token_response import tokens_response
 from app.http.flow_endpoint import FlowRequest, FlowRoute, FlowRoutes
 from app.http.response import Response, error_response
+from app.openapi.request_bodies import LDAP_CREDENTIALS
 
 LOGIN = "/auth/login"
 FORM_MEDIA_TYPE = b"application/x-www-form-urlencoded"
@@ -22,6 +26,10 @@ def provider_routes(providers: tuple[ProviderSettings, ...]) -> FlowRoutes:
     """Return the routes of the providers."""
     routes: dict[tuple[str, str], FlowRoute] = {}
     for provider in providers:
+        if isinstance(provider, LdapSettings):
+            path = f"{LOGIN}/{provider.name}"
+            routes["POST", path] = FlowRoute(FlowOperation.LOGIN_WITH_PROVIDER, LdapEndpoint(provider.name).sign_in)
+            continue
         endpoint, path = ProviderEndpoint(provider.name), f"{LOGIN}/{provider.name}"
         for method, route, handler in (
             ("GET", path, endpoint.begin),
@@ -32,8 +40,23 @@ def provider_routes(providers: tuple[ProviderSettings, ...]) -> FlowRoutes:
     return routes
 
 
+class LdapEndpoint:
+    """The handler of an LDAP directory."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    async def sign_in(self, request: FlowRequest) -> Response:
+        """Sign in with an identifier and a password."""
+        values = await request.read(LDAP_CREDENTIALS)
+        credentials = LdapCredentials(values["identifier"], values["password"], values.get("otp"))
+        mode = TokenMode(values.get("mode", TokenMode.JSON))
+        tokens = await LdapSignIn(request.directory, self._provider).sign_in(credentials, mode)
+        return tokens_response(request.directory, tokens)
+
+
 class ProviderEndpoint:
-    """The handlers of one provider."""
+    """The handlers of a provider to which the browser is redirected."""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider

@@ -36,6 +36,7 @@ class ProviderUser:
     account: Account
     synced: dict[str, Any] = field(repr=False)
     """The stored values of SYNCED_FIELDS."""
+    identifier: str | None = field(repr=False)
     auth_data: Any = field(repr=False)
 
     @property
@@ -46,7 +47,7 @@ class ProviderUser:
 
 
 def _select(condition: ColumnElement[bool]) -> Select[Any]:
-    names = (*_ACCOUNT, *SYNCED_FIELDS, "auth_data")
+    names = (*_ACCOUNT, *SYNCED_FIELDS, "external_identifier", "auth_data")
     rows = select(*(_USERS.c[name].label(f"c{number}") for number, name in enumerate(names))).where(condition)
     found = rows.order_by(_USERS.c.id).limit(1).subquery()
     return select(cast(JSONRows(JSONArray(*found.c)), Text)).select_from(found)
@@ -82,7 +83,8 @@ async def _read(services: Services, statement: Select[Any], value: str) -> Provi
     row = rows[0]
     auth_data = orjson.loads(row[-1]) if isinstance(row[-1], str) else row[-1]
     account = Account(*row[: len(_ACCOUNT)])
-    return ProviderUser(account, dict(zip(SYNCED_FIELDS, row[len(_ACCOUNT) : -1], strict=True)), auth_data)
+    synced = dict(zip(SYNCED_FIELDS, row[len(_ACCOUNT) : -2], strict=True))
+    return ProviderUser(account, synced, row[-2], auth_data)
 
 
 async def store_refresh_token(writer: WriteTransaction, user: str, token: str) -> None:

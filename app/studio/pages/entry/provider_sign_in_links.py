@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from app.core.auth_providers import ProviderSettings
 from app.core.errors import InvalidOtp, InvalidProvider, ServiceUnavailable, UserSuspended
-from app.flows.tokens import TokenMode
+from app.core.provider_settings import ProviderSettings
 from app.studio.addresses import Addresses
 from app.studio.form_errors import Translate
 
@@ -28,7 +27,7 @@ def provider_links(
     return [
         ProviderLink(each.label or each.name, f"{addresses.server}{LOGIN}/{quote(each.name)}?{urlencode(parameters)}")
         for each in providers
-        if TokenMode(each.mode) is TokenMode.SESSION
+        if each.can_start_browser_session
     ]
 
 

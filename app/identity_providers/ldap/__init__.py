@@ -1,0 +1,1 @@
+"""A client of LDAP directories (RFC 4511)."""
