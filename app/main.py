@@ -13,6 +13,7 @@ from starlette.routing import Router
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.errors import ServiceUnavailable
+from app.core.lifecycle import Phase
 from app.core.logging import configure_logging
 from app.db.database import Database
 from app.extensions.contents import Extensions
@@ -51,6 +52,7 @@ from app.http.middleware import (
     hsts_headers,
     request_limiter,
 )
+from app.http.termination import drained_before_termination
 from app.metrics.exporter import MetricsExporter
 from app.metrics.exposition import metrics_server
 from app.metrics.shared_folder import SharedFolder
@@ -105,6 +107,11 @@ class RollcallApp(HTTPMiddleware):
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
         )
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
+
+    def drain(self) -> None:
+        """Tell load balancers to send no more requests, and clients to send the next one on another connection."""
+        self._services.lifecycle.phase = Phase.DRAINING
+        super().drain()
 
     async def _is_schema_current(self) -> bool:
         """Return whether the schema is the loaded one, without a transaction: any request may ask for this."""
@@ -182,7 +189,9 @@ def create_app(
                 _running_metrics(settings, outbox_metrics, exporter),
                 running_extensions(loaded, services),
             ):
-                yield
+                services.lifecycle.phase = Phase.READY
+                with drained_before_termination(app.drain, settings.shutdown_delay):
+                    yield
         finally:
             await services.identity_providers.close()
             await services.rates.dispose()

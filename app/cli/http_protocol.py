@@ -14,6 +14,8 @@ MAX_HEAD_SIZE = 64 * 1024
 HEADER_OVERHEAD = len(": \r\n")
 MAX_DISCARDED_SIZE = 64 * 1024**2
 """Bytes of a rejected request that are read without being used, so that the client can finish and read the answer."""
+LAST_REQUEST_SECONDS = 0.25
+"""How long an idle connection stays open when the server stops: a request may be on its way."""
 DISCARD_SECONDS = 10.0
 """How long they are read at most."""
 
@@ -106,6 +108,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._reject_head()
         else:
             self._reject(400, msg)
+
+    def shutdown(self) -> None:
+        """Let the connection end after the response to its request, or after a moment if it has none."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LAST_REQUEST_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def end(self) -> None:
         """Close the connection after the last answer; what the client is still sending is discarded before."""

@@ -446,6 +446,13 @@ class Settings(BaseSettings):
     http_body_min_rate: int = Field(
         500, ge=1, description="Minimum rate in bytes per second at which a body has to arrive"
     )
+    shutdown_delay: float = Field(
+        0.0,
+        ge=0,
+        le=MAX_HTTP_TIMEOUT,
+        description="Seconds for which requests are still accepted after SIGTERM, while `/server/ready` is 503; a load "
+        "balancer has to notice that sooner",
+    )
     shutdown_timeout: int = Field(
         10, ge=0, description="Maximum seconds to wait for running requests when the server stops"
     )

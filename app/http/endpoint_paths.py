@@ -13,6 +13,10 @@ OTHER_METHOD, UNKNOWN_PATH = "other", "unknown"
 """How requests are counted whose method, or whose path, no endpoint knows: clients must not be able to add names."""
 MAX_CACHED_LABELS, MAX_CACHED_LENGTH = 500, 200
 
+LIVE, READY = "/server/live", "/server/ready"
+PROBES = frozenset((LIVE, READY))
+"""The paths with which a load balancer watches a process; the limit on requests does not count them."""
+
 T = TypeVar("T")
 
 RequestLabels = tuple[str, str]

@@ -24,7 +24,7 @@ from app.core.watchdog import Watchdog
 from app.http.authentication import Authenticator
 from app.http.cors import Cors
 from app.http.csrf import CsrfCheck
-from app.http.endpoint_paths import EndpointPaths, match_prefix, normalize_path
+from app.http.endpoint_paths import PROBES, EndpointPaths, match_prefix, normalize_path
 from app.http.exchange import BodyReader, ChunkReader, Exchange
 from app.http.request_head import RequestHead
 from app.http.response import Header, Response, error_response
@@ -46,6 +46,7 @@ UPLOAD_METHODS = ("POST", "PATCH")
 HTML_MEDIA_TYPE = b"text/html"
 MAX_SCHEMA_ATTEMPTS = 3
 """How often a request is answered again because the fields of the directory have changed meanwhile."""
+CONNECTION_CLOSE = (b"connection", b"close")
 CLIENT_LEFT_STATUS = 499
 """The status under which requests without a response are counted, as in the log of nginx."""
 WATCH_AFTER_SECONDS = 0.25
@@ -134,6 +135,10 @@ class HTTPMiddleware:
         """Endpoints that are called without `_dispatch` when a request names exactly their path."""
         self._generation += 1
 
+    def drain(self) -> None:
+        """Ask clients to open a new connection for their next request; every request is still answered."""
+        self._default_headers = (*self._default_headers, CONNECTION_CLOSE)
+
     async def refresh_schema(self) -> None:
         """Replace the endpoints if the fields of the directory have changed; by default they never do."""
 
@@ -221,7 +226,7 @@ class HTTPMiddleware:
             if preflight := self._cors.preflight_response(scope, head):
                 return preflight
             exchange.extra_headers = (*self._default_headers, *self._cors.response_headers(head))
-        if self._limiter is not None:
+        if self._limiter is not None and scope["path"] not in PROBES:
             await self._limiter(head)
         if self._csrf_check is not None:
             self._csrf_check(scope, head)

@@ -72,6 +72,20 @@ class SmtpTransport:
         finally:
             await _quit(client)
 
+    async def check(self) -> None:
+        """Connect to the server and log in.
+
+        Raises:
+            DeliveryError: The server is unavailable, or refuses that.
+        """
+        client = self._create_client()
+        try:
+            await client.connect()
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise DeliveryError(type(error).__name__) from None
+        finally:
+            await _quit(client)
+
     def _create_client(self) -> aiosmtplib.SMTP:
         settings, password = self._settings, self._settings.email_smtp_password
         return aiosmtplib.SMTP(

@@ -314,6 +314,11 @@ def server(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """Yield the server's status, its settings, and the descriptions of its API."""
     pong = {200: ResponseSpec("The server is running.", TEXT, "text/html")}
     yield EndpointSpec("GET", "/server/ping", "Check that the server is running", pong)
+    for path, text in (("live", "answers"), ("ready", "should get requests")):
+        state = object_of({"status": {"type": "string"}}, "status")
+        codes = (200,) if path == "live" else (200, 503)
+        probe = {code: ResponseSpec("The state of the server.", state) for code in codes}
+        yield EndpointSpec("GET", f"/server/{path}", f"Check whether the server {text}", probe)
     robots = {200: ResponseSpec("The rule that excludes everything.", TEXT, "text/plain")}
     yield EndpointSpec("GET", "/robots.txt", "Get the rule for search engines", robots)
     project = object_of({name: _setting(name) for name in PROJECT_FIELDS})

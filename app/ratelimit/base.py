@@ -18,6 +18,15 @@ class CounterBackend(Protocol):
         """Count a hit of a subject; return None, or the seconds until the window ends if the hit exceeds the rate."""
         ...
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a server counts for all processes."""
+        ...
+
+    async def accepts_writes(self) -> bool:
+        """Return whether the backend counts."""
+        ...
+
     async def dispose(self) -> None:
         """Close the connections to the backend's server, if it has one."""
         ...

@@ -8,7 +8,7 @@ from limits import RateLimitItemPerSecond
 
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings
-from app.core.errors import RequestsExceeded
+from app.core.errors import RequestsExceeded, ServiceUnavailable
 from app.core.ip_addresses import rate_limit_network
 from app.ratelimit.base import CounterBackend, MonotonicClock, Rate
 from app.ratelimit.memory import MemoryBackend
@@ -49,6 +49,16 @@ class RateLimiter:
     def limits_requests(self) -> bool:
         """Whether requests are counted at all."""
         return self.client_rate is not None or self.global_rate is not None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another server counts, for all processes."""
+        return self._backend.is_shared
+
+    async def check_available(self) -> None:
+        """Raise ServiceUnavailable if that server does not count."""
+        if not await self._backend.accepts_writes():
+            raise ServiceUnavailable
 
     async def check_request(self, ip: str | None) -> None:
         """Count a request of an IP address.

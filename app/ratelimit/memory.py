@@ -16,6 +16,8 @@ EMPTY_WINDOW = (0, 0.0)
 class MemoryBackend:
     """Counts in this process."""
 
+    is_shared = False
+
     def __init__(self, monotonic: MonotonicClock = time.monotonic) -> None:
         self._monotonic, self._storage = monotonic, BoundedMemoryStorage(monotonic)
         self._limiter = FixedWindowRateLimiter(self._storage)
@@ -24,6 +26,9 @@ class MemoryBackend:
         if await self._limiter.hit(rate, *subject):
             return None
         return await self._storage.get_expiry(rate.key_for(*subject)) - self._monotonic()
+
+    async def accepts_writes(self) -> bool:
+        return True
 
     async def dispose(self) -> None:
         """Do nothing: memory has no connections."""

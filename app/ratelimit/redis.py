@@ -26,6 +26,8 @@ class RedisBackend:
         ConfigurationError: The URL is not one of Redis. The message does not quote it, as it may hold a password.
     """
 
+    is_shared = True
+
     def __init__(self, url: str, fallback: CounterBackend) -> None:
         # Importing redis takes a tenth of a second, which is spent only if it is used.
         from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  # see above
@@ -78,13 +80,13 @@ class RedisBackend:
         try:
             while True:
                 await asyncio.sleep(RETRY_INTERVAL_SECONDS)
-                if await self._accepts_writes():
+                if await self.accepts_writes():
                     log.info("redis_recovered")
                     return
         finally:
             self._recovery = None
 
-    async def _accepts_writes(self) -> bool:
+    async def accepts_writes(self) -> bool:
         """Return whether Redis counts. One that answers but rejects writes has not recovered."""
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings
+from app.core.lifecycle import Lifecycle
 from app.core.regex_matcher import RegexMatcher
 from app.core.request_budget import RequestBudget
 from app.db.database import Database
@@ -53,6 +54,7 @@ class Services:
     user_limits: UserLimits = field(default_factory=UserLimits)
     passwords: PasswordService = field(default_factory=PasswordService)
     metrics: Metrics = field(default_factory=Metrics)
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
     utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(threads=1))
     """Hashes texts for any client in a thread of its own, so that logins do not wait for them."""
     identity_providers: IdentityProviders = field(default_factory=lambda: IdentityProviders({}))

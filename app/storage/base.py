@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
+from secrets import token_hex
 
 STORAGE_UNAVAILABLE_MESSAGE = "The file storage is unavailable; try again later"
 CHUNK_SIZE = 256 * 1024
@@ -32,6 +33,10 @@ class Storage(ABC):
     @abstractmethod
     def iter_chunks(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
         """Yield `length` bytes of a file, beginning at the offset `start`."""
+
+    async def check(self) -> None:
+        """Look for a file that does not exist, which raises if the storage fails."""
+        await self.size(token_hex(16))
 
     @abstractmethod
     async def remove(self, name: str) -> None:

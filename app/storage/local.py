@@ -44,6 +44,9 @@ class LocalStorage(Storage):
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
 
+    async def check(self) -> None:
+        await _run_in_thread(partial(_check_folder, self._root))
+
     async def size(self, name: str) -> int | None:
         return await _run_in_thread(partial(_file_size, self._path(name))) if is_safe_name(name) else None
 
@@ -112,3 +115,9 @@ def _translated_errors() -> Iterator[None]:
     except OSError as error:
         log.error("storage_failed", error=error.strerror)  # noqa: TRY400  # a traceback would add nothing
         raise ServiceUnavailable(STORAGE_UNAVAILABLE_MESSAGE) from None
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise an OSError if a folder exists in which no file can be created."""
+    if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise NotADirectoryError

@@ -12,6 +12,7 @@ from strawberry.types.field import StrawberryField
 
 from app.core.errors import InvalidQuery
 from app.flows import server_info
+from app.flows.health import detailed_health, health
 from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types.builder import TypeBuilder
 from app.graphql.visibility.caller_schema import caller_schema_for
@@ -87,8 +88,11 @@ async def _info(info: Info) -> SimpleNamespace:
 
 
 async def _health(info: Info) -> dict[str, Any]:
-    health = await server_info.health(info.context.directory.services)
-    return health.as_dict(include_details=health.healthy and (await info.context.fresh_access()).admin)
+    services = info.context.directory.services
+    basic = await health(services)
+    if not basic.healthy or not (await info.context.fresh_access()).admin:
+        return basic.as_dict(include_details=False)
+    return (await detailed_health(services)).as_dict(include_details=True)
 
 
 async def _permissions(info: Info) -> dict[str, Any] | None:

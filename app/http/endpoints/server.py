@@ -7,10 +7,13 @@ import orjson
 from starlette.types import Scope
 
 from app.core.errors import MethodNotAllowed, RouteNotFound
+from app.core.lifecycle import Phase
 from app.flows import server_info
+from app.flows.health import detailed_health, health, readiness
 from app.graphql.schema import schema_for
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.http.authentication import Authenticator
+from app.http.endpoint_paths import LIVE, READY
 from app.http.exchange import BodyReader
 from app.http.request_head import READ_METHODS, RequestHead
 from app.http.response import HTML, PLAIN_TEXT, Response
@@ -37,6 +40,8 @@ class ServerEndpoints:
         self._services, self._authenticator = services, authenticator
         self.handlers: Mapping[str, Handler] = {
             "/server/ping": _ping,
+            LIVE: _live,
+            READY: self._ready,
             "/server/info": self._info,
             "/server/health": self._health,
             "/server/specs/graphql": self._sdl,
@@ -79,11 +84,18 @@ class ServerEndpoints:
         return Response(orjson.dumps({"data": info}))
 
     async def _health(self, _: Scope, head: RequestHead) -> Response:
-        """Return 200 if the database answers, else 503; admins also get the response time."""
-        health = await server_info.health(self._services)
-        include_details = health.healthy and (await self._directory(head).fresh_access()).admin
-        body = orjson.dumps(health.as_dict(include_details=include_details))
-        return Response(body, 200 if health.healthy else 503, HEALTH_JSON)
+        """Return 200 if the database answers, else 503; admins also get the response time of each dependency."""
+        found = await health(self._services)
+        include_details = found.healthy and (await self._directory(head).fresh_access()).admin
+        if include_details:
+            found = await detailed_health(self._services)
+        body = orjson.dumps(found.as_dict(include_details=include_details))
+        return Response(body, 200 if found.healthy else 503, HEALTH_JSON)
+
+    async def _ready(self, _: Scope, __: RequestHead) -> Response:
+        """Return 200 if requests should be sent to this process, else 503."""
+        state = await readiness(self._services)
+        return Response(orjson.dumps({"status": state}), 200 if state == Phase.READY else 503, no_store=True)
 
     async def _sdl(self, scope: Scope, head: RequestHead) -> Response:
         """Return the SDL of the caller's schema.
@@ -119,6 +131,11 @@ class ServerEndpoints:
 async def _ping(_: Scope, __: RequestHead) -> Response:
     """Return "pong" if the process answers; the database is not queried."""
     return Response(b"pong", media=HTML)
+
+
+async def _live(_: Scope, __: RequestHead) -> Response:
+    """Return 200 if the process answers."""
+    return Response(orjson.dumps({"status": "live"}), no_store=True)
 
 
 async def _robots(_: Scope, __: RequestHead) -> Response:
