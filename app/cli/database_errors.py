@@ -14,7 +14,14 @@ from app.core.errors import OperatorError, SchemaChanged, ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.driver_errors import DATABASE_UNAVAILABLE
 
-DATABASE_ERRORS = (DBAPIError, SchemaChanged, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
+DATABASE_ERRORS = (
+    DBAPIError,
+    SchemaChanged,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    sqlite3.Error,
+)
 UNDEFINED_TABLE = "42P01"
 CONNECTION_ERROR_CLASS = "08"
 REJECTIONS = {
@@ -27,6 +34,7 @@ REJECTIONS = {
 }
 """Why a PostgreSQL server rejects a connection, by SQLSTATE."""
 UNKNOWN_HOST = "the host is unknown"
+NO_PRIMARY = "none of the hosts accepts writes"
 REMEDIES = {
     REJECTIONS["28000"]: "Correct the user in DATABASE_URL, or the server's pg_hba.conf.",
     REJECTIONS["28P01"]: "Correct the user and the password in DATABASE_URL.",
@@ -83,6 +91,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _network_reason(error: Exception) -> str:
     """Return why no connection was made, as far as the operating system says; several addresses have no one reason."""
+    if any(isinstance(each, asyncpg.TargetServerAttributeNotMatched) for each in _causes(error)):
+        return NO_PRIMARY
     os_error = next((each for each in _causes(error) if isinstance(each, OSError)), None)
     return next((reason for class_, reason in NETWORK_ERRORS if isinstance(os_error, class_)), "no connection was made")
 

@@ -388,6 +388,8 @@ class ServiceUnavailable(RollcallError):
     """The database or another service is unavailable or too busy; the client should try again later."""
 
     status, code, message = 503, "SERVICE_UNAVAILABLE", "Service unavailable."
+    may_retry: ClassVar[bool] = True
+    """Whether the client can repeat the request as it is."""
 
 
 class SchemaChanged(Exception):

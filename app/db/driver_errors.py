@@ -8,6 +8,10 @@ import asyncpg
 from app.core.errors import ServiceUnavailable
 
 DATABASE_UNAVAILABLE = "The database is unavailable; try again later"
+OUTCOME_UNKNOWN = (
+    "The connection to the database broke while the write was being saved, so it may or may not be saved: "
+    "read what you wrote before you try again"
+)
 STATEMENT_TOO_LARGE = "The database can't run a statement of this size or depth; request or write less at once"
 INVALID_VALUE = "A value doesn't fit its field or its operator"
 
@@ -16,6 +20,8 @@ CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientErro
 # The server shut down, the connection broke or was idle in a transaction for too long, or another program altered a
 # table under a prepared statement.
 STALE_SQLSTATES = ("57P", "08", "25P03", "25P04", "0A000")
+READ_ONLY_SQLSTATE = "25006"
+"""A write reached a standby: the primary that was at this address is no longer one."""
 # A limit of the server is exceeded, such as the depth of its stack; it is out of memory, or the temporary files are
 # larger than it allows.
 TOO_LARGE_SQLSTATES = ("54", "53200", "53400")
@@ -84,6 +90,15 @@ class StaleConnection(ServiceUnavailable):
 
     def __init__(self) -> None:
         super().__init__(DATABASE_UNAVAILABLE)
+
+
+class OutcomeUnknown(StaleConnection):
+    """The connection broke during the commit, so that the write must not be run again: it may be saved."""
+
+    may_retry = False
+
+    def __init__(self) -> None:
+        ServiceUnavailable.__init__(self, OUTCOME_UNKNOWN)
 
 
 class StatementTimeout(ServiceUnavailable):

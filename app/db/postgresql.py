@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import URL, Connection, ExceptionContext, event, text
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -14,9 +15,10 @@ from app.db.driver_errors import STALE_SQLSTATES
 
 CONNECT_TIMEOUT_SECONDS = 5
 """Seconds in which a connection must be open, however many hosts are tried."""
-# What connecting raises when the database is unreachable; a statement raises the same wrapped in a DBAPIError.
-UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout)
 HOST_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises if a host can't be used."""
+UNREACHABLE = (*HOST_ERRORS, AsyncAdapt_asyncpg_dbapi.Error, PoolTimeout)
+"""What connecting raises when the database is unreachable; a statement raises the same wrapped in a DBAPIError."""
 POOLED_ARGUMENTS: Mapping[str, Any] = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,

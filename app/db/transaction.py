@@ -16,6 +16,8 @@ from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, Row
 from app.db.driver_errors import (
     CONNECTION_ERRORS,
+    READ_ONLY_SQLSTATE,
+    OutcomeUnknown,
     StaleConnection,
     StatementTimeout,
     is_missing_column,
@@ -69,8 +71,8 @@ class WriteTransaction:
         self._statement_timeout = statement_timeout
         self._deferred: list[BoundStatement] = []
         """Statements that are sent together with the next one."""
-        self.committed = self.failed = False
-        """Whether the changes are permanent, and whether a statement failed, after which none can succeed."""
+        self.committed = self.committing = self.failed = False
+        """Whether the changes are permanent or may be, and whether a statement failed, after which none can succeed."""
         self.after_commit: Callable[[], Coroutine[Any, Any, None]] | None = None
         """Work to do once the transaction is committed, even if its task is cancelled."""
         self.dialect = dialect
@@ -143,9 +145,17 @@ class WriteTransaction:
             self._deferred = [(command, ()) for command in commands]
 
     async def commit(self) -> None:
-        """Make every change permanent, if there is any that is not yet."""
+        """Make every change permanent, if there is any that is not yet.
+
+        Raises:
+            OutcomeUnknown: The connection broke meanwhile.
+        """
         if self.postgresql:
-            await self._send(COMMIT)
+            self.committing = True
+            try:
+                await self._send(COMMIT)
+            except StaleConnection as error:
+                raise OutcomeUnknown from error
         elif not (self.committed or self._deferred):
             await self._run((COMMIT, ()))
         self.committed = True
@@ -207,7 +217,7 @@ class WriteTransaction:
             raise SchemaChanged from error
         if reason := rejection_reason(error):
             raise InvalidPayload(reason) from error
-        if is_stale(error):
+        if is_stale(error) or code == READ_ONLY_SQLSTATE:
             raise StaleConnection from error
         raise DBAPIError(None, None, error, hide_parameters=True) from error
 

@@ -15,7 +15,7 @@ from app.core.errors import ServiceUnavailable
 from app.core.watchdog import Watchdog
 from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, has_timed_out, terminate
-from app.db.driver_errors import DATABASE_UNAVAILABLE, StaleConnection
+from app.db.driver_errors import DATABASE_UNAVAILABLE, OutcomeUnknown, StaleConnection
 from app.db.engine import BUSY_TIMEOUT_MS
 from app.db.postgresql import CONNECT_TIMEOUT_SECONDS, UNREACHABLE
 from app.db.resource_pool import Owner, ResourcePool
@@ -86,6 +86,7 @@ class WritePool:
 
         Raises:
             ServiceUnavailable: The database is unreachable, or this write or those before it take too long.
+            OutcomeUnknown: The connection broke during the commit, or that took too long.
         """
         exclusive = exclusive or not self._postgresql
         permits = self._exclusive if exclusive else self._concurrent
@@ -163,6 +164,8 @@ class WritePool:
         self._watchdog.untrack(connection)
         timed_out = has_timed_out(connection)
         await asyncio.shield(self._run_in_background(self._undo(connection, writer, error)))
+        if timed_out and writer.committing:
+            raise OutcomeUnknown from error
         if timed_out:
             raise ServiceUnavailable(
                 f"The write took longer than the {self._transaction_timeout:g} s allowed; write less at once"

@@ -74,7 +74,7 @@ def error_headers(error: RollcallError) -> list[Header]:
     headers: list[Header] = []
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.details["allowed"]).encode()))
-    if isinstance(error, ServiceUnavailable):
+    if isinstance(error, ServiceUnavailable) and error.may_retry:
         headers.append((b"retry-after", UNAVAILABLE_RETRY_SECONDS))
     if isinstance(error, RequestsExceeded):
         headers.append((b"retry-after", b"%d" % error.seconds))

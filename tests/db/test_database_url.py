@@ -1,20 +1,24 @@
 """DATABASE_URL: one host or several, and which options are accepted."""
 
 import socket
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select, text
 
-from app.core.errors import OperatorError
+from app.core.errors import OperatorError, ServiceUnavailable
 from app.db.database import Database
 from app.db.database_url import has_several_hosts, parse_url
+from app.db.driver_errors import OutcomeUnknown, StaleConnection
 from app.db.postgresql import HostList
-from tests.conftest import HAS_POSTGRESQL, admin_url, make_settings
+from app.http.response import error_headers
+from tests.conftest import HAS_POSTGRESQL, admin_url, make_settings, run_on_server
 
 HOSTS = st.lists(st.tuples(st.text("abz09.-", min_size=1), st.integers(1, 65535)), min_size=2, max_size=5)
+ONE = select(literal(1))
 needs_postgresql = pytest.mark.skipif(not HAS_POSTGRESQL, reason="needs PostgreSQL")
 
 
@@ -79,11 +83,54 @@ async def test_a_silent_host_takes_its_part_of_the_time_once():
     server, hosts = urlsplit(admin_url("postgres")), HostList()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.setblocking(False)
-        addresses = {"host": ["127.0.0.1", server.hostname], "port": [silent.getsockname()[1], server.port]}
-        options = {"user": server.username, "password": server.password, "database": "postgres", "timeout": 1.0}
-        connections = [await hosts.connect(**addresses, **options) for _ in range(2)]
+        options: dict[str, Any] = {"user": server.username, "password": server.password, "database": "postgres"}
+        options |= {"host": ["127.0.0.1", server.hostname], "port": [silent.getsockname()[1], server.port]}
+        connections = [await hosts.connect(**options, timeout=1.0) for _ in range(2)]
         silent.accept()[0].close()
         with pytest.raises(BlockingIOError):  # the second connection did not try this host again
             silent.accept()
     for connection in connections:
         await connection.close()
+
+
+@needs_postgresql
+async def test_a_server_that_rejects_connections_is_a_503_for_every_kind_of_statement():
+    database = Database.open(make_settings(admin_url("no_such_database")))
+
+    async def write(writer):
+        return await writer.fetch(ONE)
+
+    for work in (database.reader.fetch(ONE), database.run_write(write, exclusive=False)):
+        with pytest.raises(ServiceUnavailable, match="database is unavailable"):
+            await work
+    await database.dispose()
+
+
+@needs_postgresql
+async def test_a_write_whose_connection_breaks_during_the_commit_is_not_run_again():
+    database, runs = Database.open(make_settings(admin_url("postgres"))), []
+
+    async def write(writer):
+        runs.append((await writer.fetch(select(func.pg_backend_pid())))[0])
+        await run_on_server(f"SELECT pg_terminate_backend({runs[-1]})")
+
+    with pytest.raises(OutcomeUnknown, match="may or may not be saved") as error:
+        await database.run_write(write, exclusive=False)
+    await database.dispose()
+
+    assert len(runs) == 1
+    assert error_headers(error.value) == []
+    assert error_headers(ServiceUnavailable("The database is unavailable"))
+
+
+@needs_postgresql
+async def test_a_write_that_reaches_a_standby_is_a_503():
+    database = Database.open(make_settings(admin_url("postgres")))
+
+    async def write(writer):
+        await writer.execute(text("SET TRANSACTION READ ONLY"))
+        await writer.execute(text("CREATE TABLE never_created (id int)"))
+
+    with pytest.raises(StaleConnection):
+        await database.run_write(write, exclusive=False)
+    await database.dispose()
