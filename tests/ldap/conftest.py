@@ -11,7 +11,7 @@ from tests.flows.clock import FrozenClock
 from tests.flows.conftest import inviters, inviters_db
 from tests.http.clients import send
 from tests.http.test_graphql import served
-from tests.ldap import slapd
+from tests.ldap import misbehaving, slapd
 
 __all__ = ["inviters", "inviters_db"]
 
@@ -75,3 +75,16 @@ def values_of(url, variables):
         **variables,
     }
     return {name: value for name, value in values.items() if value}
+
+
+@pytest.fixture(scope="session")
+def running_misbehaving():
+    with misbehaving.running() as server:
+        yield server
+
+
+@pytest.fixture
+def fake(running_misbehaving):
+    """A server that misbehaves as a test says."""
+    running_misbehaving.responses, running_misbehaving.closes = [], True
+    return running_misbehaving
