@@ -25,6 +25,7 @@
     ├── LimitExceeded                  403     LIMIT_EXCEEDED
     ├── InvalidInvite                  400     INVALID_INVITE
     ├── InvalidProvider                403     INVALID_PROVIDER
+    ├── AccountLinkRequired            403     ACCOUNT_LINK_REQUIRED
     ├── InvalidProviderConfig          503     INVALID_PROVIDER_CONFIG
     ├── UserSuspended                  401     USER_SUSPENDED
     ├── RequestsExceeded               429     REQUESTS_EXCEEDED
@@ -313,6 +314,16 @@ class InvalidProvider(RollcallError):
     """The user does not belong to the authentication provider that was used."""
 
     status, code, message = 403, "INVALID_PROVIDER", "Invalid provider."
+
+
+class AccountLinkRequired(RollcallError):
+    """The identity belongs to no user yet; it is linked to the account with its email address by the password."""
+
+    status, code = 403, "ACCOUNT_LINK_REQUIRED"
+    message = "An account with this email address exists; its password links it to the provider."
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(f'Send it to "POST /auth/login/{provider}/link"', provider=provider)
 
 
 class UserSuspended(RollcallError):

@@ -132,6 +132,11 @@ class OAuthSettings(ProviderSettings):
     last_name_key: str | None = Field(
         None, description="The claim with the last name; by default `family_name`, with `oauth2` none"
     )
+    link_existing_accounts: bool = Field(
+        False,
+        description="Whether users may link their account to the provider by its password, if the provider has "
+        "verified the same email address",
+    )
     require_verified_email: bool = Field(
         False, description="Whether the claim `email_verified` must be true before an email address is stored"
     )

@@ -144,6 +144,14 @@ def _provider_login() -> Iterator[EndpointSpec]:
         parameters=response,
         path_parameters=name,
     )
+    yield EndpointSpec(
+        "POST",
+        f"{path}/link",
+        "Link the identity to an account by its password",
+        TOKENS,
+        request_bodies.LINK_CREDENTIALS.schema,
+        path_parameters=name,
+    )
 
 
 def accounts(rows: RowSchemas) -> Iterator[EndpointSpec]:

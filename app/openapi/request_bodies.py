@@ -183,6 +183,7 @@ EMPTY = RequestBody()
 
 CREDENTIALS = RequestBody({"email": email, "password": any_text}, {"otp": any_text, "mode": mode})
 LDAP_CREDENTIALS = RequestBody({"identifier": text, "password": text}, {"otp": any_text, "mode": mode})
+LINK_CREDENTIALS = RequestBody({"password": any_text}, {"otp": any_text}, closed=True)
 SESSION_TOKEN = RequestBody(optional={"refresh_token": any_text, "mode": mode})
 PASSWORD_REQUEST = RequestBody({"email": text}, {"reset_url": text}, missing_message="field is required")
 PASSWORD_RESET = RequestBody({"token": text, "password": text}, missing_message="field is required")

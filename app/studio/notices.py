@@ -39,6 +39,7 @@ def _messages(translate: Translate) -> Mapping[str, str]:
     _ = translate
     return {
         "signed-out": _("You are signed out."),
+        "link-expired": _("Your account can no longer be linked: too much time has passed. Sign in again."),
         "session-ended": _("Your session has ended. Sign in again to continue."),
         "email-verified": _("Your email address is confirmed. Sign in to continue."),
         "reset-requested": _(

@@ -30,6 +30,8 @@ class Profile:
     first_name: str | None
     last_name: str | None
     role: str | None
+    is_email_verified: bool = False
+    """Whether the provider says that the email address is the user's, without which an account is never linked."""
 
 
 def read_profile(claims: Claims, settings: OAuthSettings) -> Profile:
@@ -44,6 +46,7 @@ def read_profile(claims: Claims, settings: OAuthSettings) -> Profile:
         first_name=_name(claims, settings.first_name_key or first_name_key),
         last_name=_name(claims, settings.last_name_key or last_name_key),
         role=mapped_role(_groups(_claim(claims, settings.group_claim_name)), settings) or settings.default_role_id,
+        is_email_verified=is_verified,
     )
 
 

@@ -3,13 +3,16 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from app.core.caller import ResponseCookie
 from app.core.config import signing_secret
-from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, RouteNotFound
+from app.core.errors import AccountLinkRequired, InvalidCredentials, InvalidToken, RollcallError, RouteNotFound
 from app.flows.sign_in_outcomes import counted_sign_in
+from app.flows.single_sign_on.account_link import AccountLink
 from app.flows.single_sign_on.attempt import SignInAttempt, read_attempt
 from app.flows.single_sign_on.failures import provider_failure, refused
+from app.flows.single_sign_on.pending_link import PendingLink
 from app.flows.single_sign_on.profile import read_profile
 from app.flows.single_sign_on.redirects import allowed_redirect
 from app.flows.single_sign_on.user_sign_in import UserSignIn
@@ -21,12 +24,13 @@ from app.identity_providers.base import (
     ProviderError,
     RedirectProvider,
 )
+from app.repositories.commands.accounts import AccountStore
 from app.repositories.commands.provider_users import find_by_identifier
 from app.repositories.directory import Directory
 from app.repositories.stores.used_sign_ins import use_sign_in
 
-SIGN_IN_PAGE = "/admin/sign-in"
-"""The page of the Studio."""
+SIGN_IN_PAGE, LINK_PAGE = "/admin/sign-in", "/admin/link-account"
+"""Pages of the Studio."""
 
 
 class SignInFailed(Exception):
@@ -58,6 +62,7 @@ class SingleSignOn:
             raise RouteNotFound(f"/auth/login/{provider}")
         self._provider: RedirectProvider = found
         self._settings, self._secret = found.settings, signing_secret(self._services.settings)
+        self._link = AccountLink(directory, found.settings)
 
     async def begin(self, redirect: str | None, otp: str | None, *, consent: bool) -> str:
         """Return the provider's URL at which the user signs in, and set the cookie of the attempt.
@@ -91,10 +96,34 @@ class SingleSignOn:
         try:
             with counted_sign_in(self._services.metrics, "provider"):
                 tokens = await self._complete(attempt, parameters)
+        except AccountLinkRequired as error:
+            raise SignInFailed(error, self._link_page(attempt.redirect)) from None
         except RollcallError as error:
             may_retry = isinstance(error, InvalidToken) and not attempt.consent
             raise SignInFailed(error, attempt.redirect, may_retry=may_retry) from None
         return CompletedSignIn(tokens, attempt.redirect)
+
+    def pending_link(self) -> PendingLink | None:
+        """Return the link to an account that was offered to the browser, None without a valid one."""
+        return self._link.pending()
+
+    async def confirm_link(self, password: str, otp: str | None) -> CompletedSignIn:
+        """Link the identity to the account whose password this is, and sign in.
+
+        Raises:
+            InvalidCredentials: No link was offered to this browser; or as `AccountLink.confirm`.
+            RollcallError: As `AccountLink.confirm`.
+        """
+        with counted_sign_in(self._services.metrics, "provider"):
+            link = self._link.pending()
+            if link is None:
+                raise self._refused("the browser has no valid cookie of a link")
+            mode = self._token_mode(link.redirect)
+            grant = await self._link.confirm(link, password, otp, mode)
+            user = await AccountStore(self._services).by_id(grant.user)
+            has_tfa = user is not None and user.tfa_secret is not None
+            tokens = await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
+            return CompletedSignIn(tokens, link.redirect)
 
     async def _complete(self, attempt: SignInAttempt, parameters: Mapping[str, str]) -> Tokens:
         request = attempt.request(self._redirect_uri, self._secret)
@@ -107,10 +136,11 @@ class SingleSignOn:
         if profile.identifier is None:
             raise self._refused("the provider names no identifier of the user")
         user = await find_by_identifier(self._services, profile.identifier)
-        mode, signing_in = self._token_mode(attempt), UserSignIn(self._directory, self._settings)
+        mode, signing_in = self._token_mode(attempt.redirect), UserSignIn(self._directory, self._settings)
         if user is not None:
             await signing_in.check_account(user.account, attempt.otp)
         else:
+            await self._link.check_not_linkable(profile, identity.refresh_token, attempt.redirect)
             signing_in.check_registration(profile)
         grant = await signing_in.start_session(user, profile, identity.refresh_token, mode)
         has_tfa = user is not None and user.account.tfa_secret is not None
@@ -128,10 +158,10 @@ class SingleSignOn:
     def _refused(self, reason: str) -> InvalidCredentials:
         return refused(self._settings, reason)
 
-    def _token_mode(self, attempt: SignInAttempt) -> TokenMode:
+    def _token_mode(self, redirect: str | None) -> TokenMode:
         """Return how the browser receives its tokens: a redirect carries none, so the refresh token is a cookie."""
         mode = TokenMode(self._settings.mode)
-        return TokenMode.COOKIE if mode is TokenMode.JSON and attempt.redirect else mode
+        return TokenMode.COOKIE if mode is TokenMode.JSON and redirect else mode
 
     def _cookie(self) -> str | None:
         return self._directory.client_info().cookies.get(self._cookie_name)
@@ -139,8 +169,16 @@ class SingleSignOn:
     @property
     def _sign_in_page(self) -> str | None:
         """Where a sign-in leads back to that is not known to lead anywhere, as in Directus; None without the Studio."""
-        settings = self._services.settings
-        return f"{(settings.public_url or '').rstrip('/')}{SIGN_IN_PAGE}" if settings.studio else None
+        return self._page(SIGN_IN_PAGE) if self._services.settings.studio else None
+
+    def _link_page(self, redirect: str | None) -> str | None:
+        """Return where the user enters the password: a page of the Studio, or else the app; None without a redirect."""
+        if redirect is None or not self._services.settings.studio:
+            return redirect
+        return self._page(f"{LINK_PAGE}?{urlencode({'provider': self._settings.name})}")
+
+    def _page(self, path: str) -> str:
+        return f"{(self._services.settings.public_url or '').rstrip('/')}{path}"
 
     @property
     def _cookie_name(self) -> str:

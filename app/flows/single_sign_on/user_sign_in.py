@@ -58,15 +58,25 @@ class UserSignIn:
             raise self._refused("there is no such user, and the email address is not verified")
 
     async def start_session(
-        self, user: ProviderUser | None, profile: Profile, refresh_token: str | None, mode: TokenMode
+        self,
+        user: ProviderUser | None,
+        profile: Profile,
+        refresh_token: str | None,
+        mode: TokenMode,
+        *,
+        is_new_identity: bool = False,
     ) -> SessionGrant:
         """Create or update the user and start a session, in one transaction.
+
+        With `is_new_identity`, the user becomes one of the provider, and its other sessions end.
 
         Raises:
             InvalidProvider: Another user has the email address or the identifier.
             RollcallError: As any write to a user.
         """
         values = self._new_values(profile) if user is None else self._changes(user, profile)
+        if is_new_identity:
+            values |= self._identity(profile)
         users = self._services.registry.own(USERS)
         payload = parse_payload(users, values, self._services.limits.max_depth)
         start = SessionStart(self._directory, mode)
@@ -79,7 +89,7 @@ class UserSignIn:
         caller = on_behalf_of(account.id if account else None, self._directory.caller)
         directory = Directory(caller, self._services, self._directory.client_info, self._directory.budget)
         try:
-            await directory["users"].write(SignInProviderUser(account, payload, refresh_token, begin))
+            await directory["users"].write(SignInProviderUser(account, payload, refresh_token, begin, is_new_identity))
         except RecordNotUnique as error:
             self._refused(f"another user has the {error.details['field']} of this one")
             raise InvalidProvider from None
@@ -89,14 +99,16 @@ class UserSignIn:
 
     def _new_values(self, profile: Profile) -> dict[str, Any]:
         return {
-            "provider": self._settings.name,
-            "external_identifier": profile.identifier,
+            **self._identity(profile),
             "email": profile.email,
             "first_name": profile.first_name,
             "last_name": profile.last_name,
             "role": profile.role,
             "status": ACTIVE,
         }
+
+    def _identity(self, profile: Profile) -> dict[str, Any]:
+        return {"provider": self._settings.name, "external_identifier": profile.identifier}
 
     def _changes(self, user: ProviderUser, profile: Profile) -> dict[str, Any]:
         """Return what a sign-in changes: a mapped role, and what is synchronised with the provider."""

@@ -14,7 +14,7 @@ from app.flows.tokens import TokenMode
 from app.http.endpoints.token_response import tokens_response
 from app.http.flow_endpoint import FlowRequest, FlowRoute, FlowRoutes
 from app.http.response import Response, error_response
-from app.openapi.request_bodies import LDAP_CREDENTIALS
+from app.openapi.request_bodies import LDAP_CREDENTIALS, LINK_CREDENTIALS
 
 LOGIN = "/auth/login"
 FORM_MEDIA_TYPE = b"application/x-www-form-urlencoded"
@@ -35,6 +35,7 @@ def provider_routes(providers: tuple[ProviderSettings, ...]) -> FlowRoutes:
             ("GET", path, endpoint.begin),
             ("GET", f"{path}/callback", endpoint.complete),
             ("POST", f"{path}/callback", endpoint.forward),
+            ("POST", f"{path}/link", endpoint.link),
         ):
             routes[method, route] = FlowRoute(FlowOperation.LOGIN_WITH_PROVIDER, handler)
     return routes
@@ -84,6 +85,13 @@ class ProviderEndpoint:
             return _failed(failure)
         response = tokens_response(request.directory, completed.tokens)
         return _redirect(completed.redirect) if completed.redirect else response
+
+    async def link(self, request: FlowRequest) -> Response:
+        """Link the identity to the account whose password the body has; return the tokens."""
+        values = await request.read(LINK_CREDENTIALS)
+        sign_in = SingleSignOn(request.directory, self._provider)
+        completed = await sign_in.confirm_link(values["password"], values.get("otp"))
+        return tokens_response(request.directory, completed.tokens)
 
     async def forward(self, request: FlowRequest) -> Response:
         """Redirect a response that the provider sent as a form: browsers send no cookie along with it."""

@@ -18,6 +18,7 @@ from app.query.sql_functions import JSONArray, JSONRows
 from app.repositories.commands.accounts import Account, is_unchanged
 from app.repositories.engine.table import RowStore
 from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.rules.users import end_sessions
 from app.repositories.services import Services
 
 SYNCED_FIELDS = ("role", "first_name", "last_name", "email")
@@ -96,13 +97,15 @@ async def store_refresh_token(writer: WriteTransaction, user: str, token: str) -
 class SignInProviderUser:
     """Creates a user, or updates `account` unless it changed meanwhile, and starts a session in the same transaction.
 
-    `values` are those of the new user, or what changes; `start_session` receives the user's id.
+    `values` are those of the new user, or what changes; `start_session` receives the user's id. If
+    `ends_sessions`, all others of the user end.
     """
 
     account: Account | None
     values: Payload
     refresh_token: str | None = field(repr=False)
     start_session: Callable[[WriteTransaction, str], Awaitable[None]]
+    ends_sessions: bool = False
 
     @property
     def action(self) -> str:
@@ -121,6 +124,8 @@ class SignInProviderUser:
                 raise InvalidCredentials
             if self.values.values:
                 await work.update(USERS, [key], self.values)
+        if self.ends_sessions:
+            await end_sessions(work, key)
         if self.refresh_token is not None:
             await store_refresh_token(work.writer, key, self.refresh_token)
         await self.start_session(work.writer, key)

@@ -10,7 +10,7 @@ from app.studio.pages.account import (
     api_tokens_page,
 )
 from app.studio.pages.activity import activity
-from app.studio.pages.entry import invitation_page, password_recovery, registration_page, sign_in
+from app.studio.pages.entry import account_link_page, invitation_page, password_recovery, registration_page, sign_in
 from app.studio.pages.overview import overview
 from app.studio.pages.policies import permission_editor, permissions, policies, policy_effects, policy_holders
 from app.studio.pages.roles import roles
@@ -25,6 +25,7 @@ AREAS = (
     password_recovery,
     invitation_page,
     registration_page,
+    account_link_page,
     account,
     account_avatar,
     account_password,

@@ -18,6 +18,11 @@ export function enableSignIn() {
         location.assign(response.url);
         return;
       }
+      const next = page.querySelector("form[data-sign-in]") ? null : page.querySelector("#content");
+      if (next) {
+        document.querySelector("#content").replaceWith(document.adoptNode(next));
+        return;
+      }
       showErrors(form, page);
     } catch {
       form.submit();

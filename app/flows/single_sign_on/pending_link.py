@@ -1,0 +1,83 @@
+"""A link of a provider's identity to an existing account, until the browser proves the password of the account.
+
+A cookie holds it, so that it belongs to one browser, and every node can complete it. It is encrypted, because it holds
+the refresh token of the provider and what the provider says about the user.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+import orjson
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from app.flows.single_sign_on.profile import Profile
+from app.repositories.commands.accounts import Account
+
+PURPOSE = b"account-link"
+HEADER = {"alg": "dir", "enc": "A256GCM"}
+ID_BYTES = 32
+MAX_COOKIE_LENGTH = 3800
+"""In characters; browsers ignore cookies of more than 4,096 bytes with their name and attributes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLink:
+    """A link: its provider and account, what the provider said, and where the sign-in leads to.
+
+    `state` is that of the account when the link was offered.
+    """
+
+    provider: str
+    id: str = field(repr=False)
+    user: str
+    state: str = field(repr=False)
+    profile: Profile = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    redirect: str | None = None
+
+    @classmethod
+    def offer(
+        cls, provider: str, account: Account, profile: Profile, refresh_token: str | None, redirect: str | None
+    ) -> "PendingLink":
+        """Return a new link to an account."""
+        id_, state = secrets.token_urlsafe(ID_BYTES), state_of(account)
+        return cls(provider, id_, account.id, state, profile, refresh_token, redirect)
+
+    def seal(self, secret: str, expires: datetime) -> str:
+        """Return the value of the cookie.
+
+        A refresh token that is too long for a cookie is left out: the provider issues another one at the next sign-in.
+        """
+        values = {**asdict(self), "expires": expires.timestamp()}
+        sealed = _encrypt(values, secret)
+        return sealed if len(sealed) <= MAX_COOKIE_LENGTH else _encrypt({**values, "refresh_token": None}, secret)
+
+
+def read_pending_link(cookie: str | None, provider: str, secret: str, now: datetime) -> PendingLink | None:
+    """Return the link in a cookie, None if there is no valid one for this provider."""
+    try:
+        values = orjson.loads(jwe.decrypt_compact(cookie or "", _key(secret)).plaintext or b"")
+    except (JoseError, ValueError):
+        return None
+    if values.pop("expires") <= now.timestamp() or values["provider"] != provider:
+        return None
+    return PendingLink(**{**values, "profile": Profile(**values["profile"])})
+
+
+def state_of(account: Account) -> str:
+    """Return a digest of all that a sign-in depends on, which a link must find unchanged."""
+    values = (account.id, account.email, account.status, account.provider, account.password, account.tfa_secret)
+    return hashlib.sha256(orjson.dumps(values)).hexdigest()
+
+
+def _encrypt(values: object, secret: str) -> str:
+    return jwe.encrypt_compact(HEADER, orjson.dumps(values), _key(secret))
+
+
+def _key(secret: str) -> OctKey:
+    return OctKey.import_key(hmac.digest(secret.encode(), PURPOSE, "sha256"))
