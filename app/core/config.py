@@ -126,8 +126,8 @@ class Settings(BaseSettings):
     database_url: str = Field(
         SQLITE_URL_PREFIX + "data/rollcall.db",
         repr=False,
-        description="The database: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`, which may "
-        "name several servers as `HOST:PORT,HOST:PORT`",
+        description="The database: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`, which "
+        "may name several servers as `HOST:PORT,HOST:PORT`",
     )
     secret: SecretStr | None = Field(
         None,
