@@ -1,7 +1,8 @@
 """Measures the Studio: `python -m tests.bench.studio --users 300 --users 100000`.
 
-Prints, for each page, the median time in which a client gets it and its size, and then the memory of the server before
-and after 500 views of all pages in turn. Each request is the only one at its time.
+Prints, for each page, the CPU time of the server, the median time in which a client gets it and its size, and then the
+memory of the server before and after 500 views of all pages in turn. Each request is the only one at its time. If there
+is a browser, prints the time in which it shows the first row of the list of users, too.
 """
 
 import argparse
@@ -22,8 +23,11 @@ from tests.base_data import uid
 from tests.bench.directory import ADMIN, SECRET, STATUSES, make_rows, role_id, token, user_id
 from tests.bench.load import Server, wait_until_ready
 from tests.bench.run import SERVE_ARGUMENTS, temporary_databases
+from tests.browser.requirements import CHROMIUM, missing_requirements
 from tests.conftest import HAS_POSTGRESQL, make_settings
 
+PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0].startTime"
+"""The server sends the rows with the page, so that the first paint shows them."""
 COOKIE = "directus_session_token"
 ROUNDS, VIEWS, BATCH_SIZE = 15, 500, 5_000
 PAGES = {
@@ -86,15 +90,37 @@ async def get(client: httpx.AsyncClient, path: str) -> tuple[float, int]:
 async def measure(server: Server, count: int) -> None:
     base_url, cookies = f"http://127.0.0.1:{server.port}", {COOKIE: token(ADMIN)}
     async with httpx.AsyncClient(base_url=base_url, cookies=cookies, timeout=60) as client:
-        print(f"| page ({count} users) | ms | KB |\n|---|---|---|")
+        print(f"| page ({count} users) | CPU ms | ms | KB |\n|---|---|---|---|")
         for name, path in PAGES.items():
             await get(client, path)
+            used = server.cpu_seconds()
             times, sizes = zip(*[await get(client, path) for _ in range(ROUNDS)], strict=True)
-            print(f"| {name} | {median(times):.1f} | {sizes[0] / 1024:.0f} |")
+            used = (server.cpu_seconds() - used) / ROUNDS * 1000
+            print(f"| {name} | {used:.1f} | {median(times):.1f} | {sizes[0] / 1024:.0f} |")
         before = server.memory()
         for path in islice(cycle(PAGES.values()), VIEWS):
             await get(client, path)
         print(f"memory: {before:.0f} MB before, {server.memory():.0f} MB after {VIEWS} views\n")
+    if not missing_requirements():
+        first, *later = await first_row(base_url)
+        print(f"first row in a browser: {first:.0f} ms with an empty cache, {median(later):.0f} ms after that\n")
+
+
+async def first_row(base_url: str) -> list[float]:
+    """Return the milliseconds until a browser has painted the list of users, first with an empty cache."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM)
+        context = await browser.new_context(base_url=base_url)
+        await context.add_cookies([{"name": COOKIE, "value": token(ADMIN), "url": base_url}])
+        page, times = await context.new_page(), []
+        for _ in range(ROUNDS):
+            await page.goto("/admin/users")
+            await page.locator("tbody tr").first.wait_for()
+            times.append(await page.evaluate(PAINTED))
+        await browser.close()
+    return times
 
 
 async def main() -> None:
