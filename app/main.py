@@ -180,6 +180,7 @@ def create_app(
             await app.refresh_schema()
         try:
             async with (
+                database.checking_replicas(),
                 hasher.running(),
                 services.last_access.running(settings.last_access_interval),
                 outbox_worker.running(),

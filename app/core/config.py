@@ -420,6 +420,12 @@ class Settings(BaseSettings):
         description="`transaction` if DATABASE_URL leads to PgBouncer with `pool_mode = transaction`; unset without a "
         "pooler, or with `pool_mode = session`",
     )
+    database_replica_urls: CommaSeparated = Field(
+        (),
+        repr=False,
+        description="URLs of streaming replicas of a PostgreSQL database, comma-separated, that serve reads as long as "
+        "no right is stale there",
+    )
     db_queue_size: int = Field(1000, ge=1, description="Maximum number of requests that wait for a read connection")
     db_queue_timeout: float = Field(5.0, gt=0, description="Maximum seconds a request waits for a read connection")
     db_statement_timeout: float = Field(

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self, TypeVar
 
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.config import TRANSACTION_POOLER, Settings
 from app.core.errors import ServiceUnavailable
+from app.db.base import POSTGRESQL
 from app.db.database_url import parse_url
 from app.db.driver_errors import DATABASE_UNAVAILABLE
 from app.db.email_index import select_has_email_index
@@ -26,6 +27,8 @@ from app.db.engine import (
 from app.db.notifications import NotificationListener
 from app.db.postgresql import UNREACHABLE, local_parameters
 from app.db.read_pool import ReadPool
+from app.db.replica_monitor import ReplicaMonitor
+from app.db.replicas import Replica, ReplicatedReadPool
 from app.db.resource_pool import Owner, ResourcePool
 from app.db.transaction import WriteTransaction
 from app.db.write_pool import WRITERS_BUSY, WritePool
@@ -83,7 +86,9 @@ class Database:
             at_begin=local_parameters(write_parameters(statement_timeout)) if pooler else (),
         )
         maintenance_engine = create_maintenance_engine(url, pooler=pooler)
-        return cls(ReadPool.open(url, settings), engine, write_pool, maintenance_engine, pooler=pooler)
+        has_replicas = settings.database_replica_urls and url.get_backend_name() == POSTGRESQL
+        reader = (ReplicatedReadPool if has_replicas else ReadPool).open(url, settings)
+        return cls(reader, engine, write_pool, maintenance_engine, pooler=pooler)
 
     @property
     def pools(self) -> dict[str, ResourcePool[Any]]:
@@ -144,9 +149,30 @@ class Database:
             ServiceUnavailable: The database is unreachable or busy, `work` takes too long, or every attempt ended in a
                 conflict.
         """
-        return await _retry_conflicts(
-            lambda: self._write_pool.run(work, exclusive=exclusive, background=background, owner=owner)
+        try:
+            return await _retry_conflicts(
+                lambda: self._write_pool.run(work, exclusive=exclusive, background=background, owner=owner)
+            )
+        finally:  # also after an error, as what was written may be saved
+            if isinstance(self.reader, ReplicatedReadPool):
+                await self.reader.note_write(owner)
+
+    @asynccontextmanager
+    async def checking_replicas(self) -> AsyncIterator[None]:
+        """Let replicas serve reads, if there are any, while the block runs."""
+        if not isinstance(self.reader, ReplicatedReadPool):
+            yield
+            return
+        monitor = ReplicaMonitor(
+            self.reader, lambda statement: self.run_write(lambda writer: writer.execute(statement), exclusive=False)
         )
+        async with monitor.running():
+            yield
+
+    @property
+    def replicas(self) -> Sequence[Replica]:
+        """The replicas that may serve reads."""
+        return self.reader.replicas if isinstance(self.reader, ReplicatedReadPool) else ()
 
     def listener(self, channel: str) -> NotificationListener:
         """Return a listener for PostgreSQL's notifications on a channel."""

@@ -446,6 +446,7 @@ VERSION = Table(
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
     Column("token", UUIDText, nullable=False),
     Column("schema_token", UUIDText, nullable=False),
+    Column("replicas", Boolean, nullable=False, server_default=false()),
 )
 # One row, locked FOR UPDATE by exclusive writes; locking the version row instead would deadlock with Directus' writes.
 # `user_changes` counts the writes that changed the role or status of users, or deleted users.

@@ -151,6 +151,9 @@ class ReadPool:
             if not slot.stopping:
                 self._slots.release(slot, slot.owner)
 
+    def note_stale_access(self, owner: Owner) -> None:
+        """Do nothing: every statement runs on the primary."""
+
     async def dispose(self) -> None:
         """Close every connection that is not in use. The next statement opens a new one."""
         self._watchdog.stop()

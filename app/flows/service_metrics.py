@@ -1,13 +1,15 @@
 """The metrics that are read from the services of a process: pools, queues, and the outbox."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from app.core.timestamps import parse_stored_time
+from app.db.replicas import Replica
 from app.db.resource_pool import ResourcePool
 from app.flows.background_jobs import PeriodicJob
 from app.metrics.instruments import Kind, Reading
+from app.metrics.metrics import Metrics
 from app.repositories.services import Services
 from app.repositories.stores.outbox import OutboxQueue
 
@@ -30,12 +32,28 @@ def register_readings(services: Services) -> None:
         "pool_rejections", "Waits that ended without a turn", of_pools(lambda pool: pool.statistics.rejected), "pool"
     )
     metrics.counter_from("read_statements", "Statements of the read pool", lambda: {(): database.reader.statements})
+    _register_replicas(metrics, database.replicas)
     hashers = {("passwords",): services.passwords, ("utility",): services.utility_hasher}
     metrics.gauge(
         "hash_queue",
         "Passwords that are hashed or wait for it",
         lambda: {labels: hasher.pending for labels, hasher in hashers.items()},
         "queue",
+    )
+
+
+def _register_replicas(metrics: Metrics, replicas: Sequence[Replica]) -> None:
+    def of_replicas(value: Callable[[Replica], float]) -> Reading:
+        return lambda: {(replica.address,): value(replica) for replica in replicas}
+
+    in_use = of_replicas(lambda replica: replica.is_usable)
+    metrics.gauge("replica_in_use", "Whether a replica serves reads", in_use, "replica")
+    metrics.counter_from("replica_reads", "Statements run on a replica", of_replicas(lambda r: r.reads), "replica")
+    metrics.counter_from(
+        "replica_fallbacks",
+        "Statements run on the primary because they failed on a replica",
+        of_replicas(lambda replica: replica.fallbacks),
+        "replica",
     )
 
 

@@ -93,7 +93,7 @@ class AccessCache:
     """Caches the access of callers.
 
     A cached access is never trusted on its own: every statement also reads the access state, and the code that runs
-    it calls `reload` if that differs from the one it planned with.
+    it calls `refresh` if that differs from the one it planned with. Then `note_stale` gets the owner of the statement.
     """
 
     def __init__(
@@ -106,7 +106,9 @@ class AccessCache:
         registry: Registry = BUILT_IN,
         schema_token: str | None = None,
         loads: EventCounter | None = None,
+        note_stale: Callable[[str | None], None] | None = None,
     ) -> None:
+        self._note_stale = note_stale
         self._schema_token, self._load_counter = schema_token, loads or EventCounter()
         self.is_outdated = False
         """Whether the fields of the directory have changed, as far as the last loaded access tells."""
@@ -175,6 +177,8 @@ class AccessCache:
         Raises:
             InvalidCredentials: As `access`.
         """
+        if self._note_stale is not None:
+            self._note_stale(stale.owner)
         access = self.peek(caller)
         if access is not None and access is not stale:
             return access

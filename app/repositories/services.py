@@ -118,6 +118,7 @@ class Services:
             clock,
             registry,
             loads=metrics.access_loads,
+            note_stale=database.reader.note_stale_access,
         )
         return cls(
             database=database,
@@ -153,6 +154,7 @@ class Services:
             registry,
             schema_token,
             self.metrics.access_loads,
+            self.database.reader.note_stale_access,
         )
         return replace(self, registry=registry, access_cache=access_cache)
 
