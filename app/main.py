@@ -63,6 +63,8 @@ from app.repositories.schema.registry_loader import count_custom_fields, load_sc
 from app.repositories.services import Services
 from app.studio.addresses import ROOT as STUDIO
 from app.studio.endpoint import StudioEndpoint
+from app.tracing.tracer import Tracer
+from app.tracing.tracer_factory import create_tracer
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
 UNKNOWN_SCHEMA = ""
@@ -104,6 +106,7 @@ class RollcallApp(HTTPMiddleware):
             error_headers=ExpiredSessionCookie(services, authenticator),
             default_headers=hsts_headers(settings),
             recorder=services.metrics.requests if settings.has_metrics else None,
+            tracer=services.tracer if services.tracer.is_enabled else None,
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
         )
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
@@ -141,11 +144,15 @@ class RollcallApp(HTTPMiddleware):
 
 
 def create_app(
-    settings: Settings | None = None, clock: Clock = utc_now, extensions: Sequence[Register] = ()
+    settings: Settings | None = None,
+    clock: Clock = utc_now,
+    extensions: Sequence[Register] = (),
+    tracer: Tracer | None = None,
 ) -> RollcallApp:
     """Return the application for these settings, by default those of the environment.
 
-    It connects to nothing before its lifespan starts. `extensions` are loaded after those of the settings.
+    It connects to nothing before its lifespan starts. `extensions` are loaded after those of the settings; `tracer`
+    replaces the one of the settings.
 
     Raises:
         ConfigurationError: The settings are invalid, or an extension can't be loaded.
@@ -159,7 +166,10 @@ def create_app(
     services = Services.from_settings(
         database, settings, clock, hasher, hooks=loaded.hooks, root_fields=loaded.root_fields
     )
-    services = replace(services, policy_tests=load_policy_tests(settings))
+    tracer = tracer or create_tracer(settings)
+    if tracer.is_enabled:
+        database.trace(tracer)
+    services = replace(services, policy_tests=load_policy_tests(settings), tracer=tracer)
     services = services.with_registry(BUILT_IN, UNKNOWN_SCHEMA)  # the first statement finds out what it is
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
     directus_cache_job, access_expiry_job = DirectusCacheJob(services), AccessExpiryJob(services)
@@ -197,6 +207,7 @@ def create_app(
             await services.identity_providers.close()
             await services.rates.dispose()
             await database.dispose()
+            await asyncio.to_thread(tracer.shut_down)
 
     def build_endpoints(services: Services) -> tuple[dict[str, Endpoint], dict[str, UploadEndpoint]]:
         endpoints = _create_endpoints(services, authenticator) | _extension_endpoints(loaded, services, authenticator)

@@ -18,6 +18,7 @@ COMMITTING_NAMES = {"commit", "fetch_and_commit"}
 COMMITTING_MODULES = {
     "app/db/database.py": "SQLAlchemy's transactions",
     "app/db/transaction.py": "how a write transaction commits on either driver",
+    "app/db/traced_transaction.py": "the same, with a span for the last statement",
     "app/db/write_pool.py": "write transactions on the driver",
     "app/graphql/plans/mutations.py": "on SQLite a planned mutation commits together with its last statement",
 }

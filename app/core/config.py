@@ -409,6 +409,11 @@ class Settings(BaseSettings):
         None, ge=1, le=65535, description="A port of their own for metrics, where they need no token"
     )
     metrics_host: str = Field("127.0.0.1", description="The address at which METRICS_PORT is")
+    traces_enabled: bool = Field(
+        False,
+        description="Whether to send traces with OpenTelemetry, which reads its own variables `OTEL_*`; needs "
+        "`rollcall[otel]`",
+    )
     db_pool_size: int = Field(
         16,
         ge=1,

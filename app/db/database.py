@@ -32,6 +32,7 @@ from app.db.replicas import Replica, ReplicatedReadPool
 from app.db.resource_pool import Owner, ResourcePool
 from app.db.transaction import WriteTransaction
 from app.db.write_pool import WRITERS_BUSY, WritePool
+from app.tracing.tracer import Tracer
 
 T = TypeVar("T")
 
@@ -89,6 +90,11 @@ class Database:
         has_replicas = settings.database_replica_urls and url.get_backend_name() == POSTGRESQL
         reader = (ReplicatedReadPool if has_replicas else ReadPool).open(url, settings)
         return cls(reader, engine, write_pool, maintenance_engine, pooler=pooler)
+
+    def trace(self, tracer: Tracer) -> None:
+        """Report all statements of queries and writes to a tracer from now on."""
+        self.reader.trace(tracer)
+        self._write_pool.trace(tracer)
 
     @property
     def pools(self) -> dict[str, ResourcePool[Any]]:

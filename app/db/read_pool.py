@@ -33,6 +33,7 @@ from app.db.engine import (
 from app.db.postgresql import CONNECT_TIMEOUT_SECONDS, UNREACHABLE
 from app.db.resource_pool import Owner, ResourcePool
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
+from app.tracing.tracer import Tracer
 
 MAX_ATTEMPTS = 2
 """How often a statement is run if its connection turns out to be dead."""
@@ -85,6 +86,16 @@ class ReadPool:
             self._run_sqlite if engine.dialect.name != POSTGRESQL else _run_once if pooler else self._run_postgresql
         )
         self.statements = 0
+
+    def trace(self, tracer: Tracer) -> None:
+        """Report every statement to a tracer from now on."""
+        run, system = self._run, self._engine.dialect.name
+
+        async def traced(connection: PooledConnection, text: str, values: list[Any]) -> Row:
+            with tracer.statement(system, text):
+                return await run(connection, text, values)
+
+        self._run = traced
 
     @property
     def slots(self) -> ResourcePool["PoolSlot"]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import PoolProxiedConnection
@@ -19,7 +20,9 @@ from app.db.driver_errors import DATABASE_UNAVAILABLE, OutcomeUnknown, StaleConn
 from app.db.engine import BUSY_TIMEOUT_MS
 from app.db.postgresql import CONNECT_TIMEOUT_SECONDS, UNREACHABLE
 from app.db.resource_pool import Owner, ResourcePool
+from app.db.traced_transaction import TracedWriteTransaction
 from app.db.transaction import PreparedQueries, WriteTransaction
+from app.tracing.tracer import Tracer
 
 T = TypeVar("T")
 
@@ -64,7 +67,12 @@ class WritePool:
         self._prepared: PreparedQueries = LRUCache(MAX_PREPARED_QUERIES)
         self._watchdog: Watchdog[PooledConnection] = Watchdog(transaction_timeout, PooledConnection.cancel_task)
         self._background: set[asyncio.Task[None]] = set()
+        self._create_transaction: Callable[..., WriteTransaction] = WriteTransaction
         self._postgresql = engine.dialect.name == POSTGRESQL
+
+    def trace(self, tracer: Tracer) -> None:
+        """Report the statements of every transaction to a tracer from now on."""
+        self._create_transaction = partial(TracedWriteTransaction, tracer=tracer)
 
     @property
     def permits(self) -> dict[str, ResourcePool[object]]:
@@ -120,7 +128,7 @@ class WritePool:
         is_new = not self._idle
         connection = PooledConnection(await self._connect()) if is_new else self._idle.pop()
         limit = self._transaction_timeout if background else self._statement_timeout
-        writer = WriteTransaction(connection, self._engine.dialect, self._prepared, limit)
+        writer = self._create_transaction(connection, self._engine.dialect, self._prepared, limit)
         connection.task = asyncio.current_task()
         self._watchdog.track(connection)
         try:

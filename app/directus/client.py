@@ -5,6 +5,8 @@ import ssl
 
 from pydantic import SecretStr
 
+from app.tracing.propagation import add_trace_context
+
 CLEAR_CACHE_PATH = "/utils/cache/clear?system"
 """With `system`, Directus also clears its caches of permissions and of the schema; it requires an admin."""
 CONNECT_TIMEOUT_SECONDS, CALL_TIMEOUT_SECONDS = 5.0, 10.0
@@ -29,6 +31,7 @@ class DirectusClient:
             timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
             verify=ssl.create_default_context(),
             follow_redirects=False,
+            event_hooks={"request": [add_trace_context]},
         )
         self._request_errors = (httpx.HTTPError, httpx.InvalidURL, OSError)
 

@@ -32,7 +32,7 @@ class ExtensionJob(PeriodicJob):
     """
 
     def __init__(self, spec: JobSpec, services: Services) -> None:
-        super().__init__(services.metrics)
+        super().__init__(services.metrics, tracer=services.tracer)
         self.name = spec.name
         self.interval_seconds = min(MAX_POLL_SECONDS, spec.every.total_seconds())
         self._spec, self._services, self._store = spec, services, RetentionStore(services)

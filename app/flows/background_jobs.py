@@ -9,6 +9,7 @@ import structlog
 
 from app.core.errors import ServiceUnavailable
 from app.metrics.metrics import Metrics
+from app.tracing.tracer import NO_TRACER, Tracer
 
 MAX_INTERVAL_SECONDS = 60.0
 """Longest pause between two runs while runs fail."""
@@ -30,9 +31,9 @@ class PeriodicJob(ABC):
     name: str
     interval_seconds: float
 
-    def __init__(self, metrics: Metrics, wake: asyncio.Event | None = None) -> None:
+    def __init__(self, metrics: Metrics, wake: asyncio.Event | None = None, tracer: Tracer = NO_TRACER) -> None:
         self.stopping = False
-        self._metrics = metrics
+        self._metrics, self._tracer = metrics, tracer
         self._wake = wake or asyncio.Event()
 
     @abstractmethod
@@ -82,7 +83,8 @@ class PeriodicJob(ABC):
         An unavailable database is logged only for the first of several failed runs.
         """
         try:
-            await self.run_once()
+            with self._tracer.job(self.name):
+                await self.run_once()
         except ServiceUnavailable as error:
             self._metrics.job_runs.add(self.name, "unavailable")
             if not after_failure:

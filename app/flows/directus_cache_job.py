@@ -39,7 +39,7 @@ class DirectusCacheJob(PeriodicJob):
     interval_seconds = 1.0
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services.metrics, services.access_changed)
+        super().__init__(services.metrics, services.access_changed, services.tracer)
         settings = services.settings
         self._services, self._urls = services, settings.directus_url or ()
         self._nodes = DirectusNodes(services, self._urls)

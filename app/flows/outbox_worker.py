@@ -76,7 +76,7 @@ class OutboxWorker(PeriodicJob):
     interval_seconds = 1.0
 
     def __init__(self, services: Services, transport: Transport | None = None) -> None:
-        super().__init__(services.metrics, services.mail_queued)
+        super().__init__(services.metrics, services.mail_queued, services.tracer)
         settings = services.settings
         try:
             parse_address(settings.email_from, "sender")

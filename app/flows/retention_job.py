@@ -37,7 +37,7 @@ class RetentionJob(PeriodicJob):
     interval_seconds = 60.0
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services.metrics)
+        super().__init__(services.metrics, tracer=services.tracer)
         self._services, self._store = services, RetentionStore(services)
         self._events = EventStore(services)
 

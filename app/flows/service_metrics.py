@@ -64,7 +64,7 @@ class OutboxMetrics(PeriodicJob):
     interval_seconds = 10.0
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services.metrics)
+        super().__init__(services.metrics, tracer=services.tracer)
         self._queue, self._clock = OutboxQueue(services), services.clock
         self._values = {"mails": 0.0, "retried": 0.0, "overdue": 0.0}
         self._register("outbox_mails", "Queued mails", "mails")

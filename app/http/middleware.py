@@ -32,6 +32,7 @@ from app.metrics.instruments import RequestRecorder
 from app.metrics.metrics import Metrics
 from app.query.filter import UnknownField
 from app.ratelimit.limiter import RateLimiter
+from app.tracing.tracer import Tracer
 
 Endpoint = Callable[[Scope, RequestHead, BodyReader], Awaitable[Response]]
 """Answers a request; reads its body only when it needs it."""
@@ -95,6 +96,8 @@ class MiddlewareOptions(NamedTuple):
     log_requests: bool = True
     recorder: RequestRecorder | None = None
     """Where requests are counted, if at all."""
+    tracer: Tracer | None = None
+    """What creates a span for each request, if anything."""
 
 
 class HTTPMiddleware:
@@ -118,8 +121,9 @@ class HTTPMiddleware:
     ) -> None:
         self._lifespan, self._max_body_size = lifespan, max_body_size
         self._limiter, self._cors, self._csrf_check = options[:3]
-        self._error_headers, self._default_headers, self._log_requests, self._recorder = options[3:]
-        self._reports = self._log_requests or self._recorder is not None
+        self._error_headers, self._default_headers, self._log_requests = options[3:6]
+        self._recorder, self._tracer = options[6:]
+        self._reports = bool(self._log_requests or self._recorder or self._tracer)
         self._unconditional = self._cors is None and self._limiter is None
         self._generation = 0
         """How often the endpoints were replaced."""
@@ -146,6 +150,13 @@ class HTTPMiddleware:
         if scope["type"] != "http":
             await self._lifespan(scope, receive, send)
             return
+        if self._tracer is None:
+            await self._handle(scope, receive, send)
+            return
+        with self._tracer.request(scope["method"], scope["headers"]):
+            await self._handle(scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, generation = time.perf_counter(), self._generation
         exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers)
         current_request.set(exchange.head)  # never reset: a server runs each request in a context of its own
@@ -179,8 +190,11 @@ class HTTPMiddleware:
 
     def _report(self, scope: Scope, exchange: Exchange, elapsed: float) -> None:
         """Count and log a request that has ended."""
+        status = exchange.status or CLIENT_LEFT_STATUS
         if self._recorder is not None:
-            self._recorder.record(*self._paths.labels(scope), exchange.status or CLIENT_LEFT_STATUS, elapsed)
+            self._recorder.record(*self._paths.labels(scope), status, elapsed)
+        if self._tracer is not None:
+            self._tracer.describe_request(*self._paths.labels(scope), status)
         if self._log_requests:
             milliseconds = round(elapsed * 1000, 1)
             # The query string is not logged: it may contain an access token.

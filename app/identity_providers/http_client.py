@@ -11,6 +11,7 @@ import orjson
 from pydantic import SecretStr
 
 from app.identity_providers.base import ProviderUnavailable
+from app.tracing.propagation import add_trace_context
 
 CONNECT_TIMEOUT_SECONDS, CALL_TIMEOUT_SECONDS = 5.0, 10.0
 """Time limits of connecting, and of a call as a whole."""
@@ -49,6 +50,7 @@ class ProviderHttpClient:
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
             verify=ssl.create_default_context(),
             follow_redirects=False,
+            event_hooks={"request": [add_trace_context]},
         )
 
     async def get(self, url: str, access_token: str | None = None) -> dict[str, Any]:

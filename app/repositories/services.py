@@ -27,6 +27,7 @@ from app.repositories.hooks import Hooks
 from app.repositories.last_access import LastAccessTracker
 from app.storage.base import Storage
 from app.storage.factory import open_storage
+from app.tracing.tracer import NO_TRACER, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Services:
     user_limits: UserLimits = field(default_factory=UserLimits)
     passwords: PasswordService = field(default_factory=PasswordService)
     metrics: Metrics = field(default_factory=Metrics)
+    tracer: Tracer = NO_TRACER
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(threads=1))
     """Hashes texts for any client in a thread of its own, so that logins do not wait for them."""

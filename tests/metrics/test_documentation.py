@@ -3,6 +3,7 @@
 import re
 
 import yaml
+from opentelemetry.sdk import environment_variables
 
 from app.flows.service_metrics import OutboxMetrics, register_readings
 from app.metrics.instruments import Kind
@@ -33,3 +34,10 @@ def test_the_example_asks_each_machine_at_its_port_with_the_token():
 
     assert job.keys() == {"job_name", "authorization", "static_configs"}  # the path is /metrics, the scheme is Bearer
     assert all(target.endswith(":8055") for target in job["static_configs"][0]["targets"])
+
+
+def test_the_variables_of_traces_are_known():
+    names = re.findall(r"^(\w+)=", snippets("ini", section("operations/monitoring.md", "Traces"))[0], re.MULTILINE)
+    known = {value for name, value in vars(environment_variables).items() if name.startswith("OTEL_")}
+
+    assert set(names) <= known | {"TRACES_ENABLED"}

@@ -34,7 +34,7 @@ SETTING_GROUPS = {
     r"password_min|password_reject|password_history",
     "Mail": r"email_|user_invite|password_reset|user_register|mail_",
     "Files": r"storage_|files_|assets_",
-    "Monitoring": r"metrics_",
+    "Monitoring": r"metrics_|traces_",
     "Rate limits and retention": r"rate_limiter|redis|activity_|revisions_",
     "Limits": r"",
 }

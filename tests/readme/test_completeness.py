@@ -122,7 +122,8 @@ TESTS_BY_BLOCK = {
         "Behind a proxy": [test_running_it.test_behind_a_proxy_the_client_ip_is_known_and_cookies_are_secure] * 2,
     },
     "operations/monitoring.md": {
-        "Metrics": [test_documentation.test_the_example_asks_each_machine_at_its_port_with_the_token]
+        "Metrics": [test_documentation.test_the_example_asks_each_machine_at_its_port_with_the_token],
+        "Traces": [test_documentation.test_the_variables_of_traces_are_known],
     },
     "operations/mail.md": {"Transport": [test_running_it.test_the_mail_settings_are_valid]},
     "operations/backup.md": {

@@ -26,7 +26,7 @@ class AccessExpiryJob(PeriodicJob):
     interval_seconds = 60.0
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services.metrics)
+        super().__init__(services.metrics, tracer=services.tracer)
         self._store, self._notice = ExpiringAccessStore(services), services.settings.access_expiry_notice
 
     async def run_once(self) -> int:

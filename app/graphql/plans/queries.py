@@ -155,7 +155,11 @@ async def answer_from_plan(directory: Directory, bind: RequestBinder) -> bytes |
     if access is None:
         metrics.plan_fallbacks.add(GRAPHQL, "unknown_caller")
         return None
+    with directory.services.tracer.span("plan graphql"):
+        return await _answer(directory, access, bind, metrics)
 
+
+async def _answer(directory: Directory, access: Access, bind: RequestBinder, metrics: Metrics) -> bytes | None:
     async def attempt(access: Access) -> bytes | None:
         if directory.services.access_cache.is_outdated:
             raise SchemaChanged

@@ -110,13 +110,14 @@ class GraphQLEndpoint:
     async def _execute(self, directory: Directory, params: GraphQLParams, allowed: tuple[OperationType, ...]) -> bytes:
         query, variables, operation_name = params
         try:
-            result = await self._schema.execute_full(
-                query,
-                variables,
-                context_value=directory,
-                operation_name=operation_name,
-                allowed_operation_types=allowed,
-            )
+            with self._services.tracer.span("execute graphql"):
+                result = await self._schema.execute_full(
+                    query,
+                    variables,
+                    context_value=directory,
+                    operation_name=operation_name,
+                    allowed_operation_types=allowed,
+                )
         except InvalidOperationTypeError:
             raise MethodNotAllowed("GET", ("POST",)) from None
         return encode_result(result)

@@ -106,6 +106,10 @@ class ReadRepository(CurrentReader):
         return (await self._read_scoped(build))[0]
 
     async def _read_scoped(self, build: ScopedQueryBuilder) -> tuple[list[Row], AccessVersion]:
+        with self._services.tracer.span(f"read {self.collection.name}"):
+            return await self._read_current(build)
+
+    async def _read_current(self, build: ScopedQueryBuilder) -> tuple[list[Row], AccessVersion]:
         async def attempt(access: Access) -> tuple[list[Row], AccessVersion]:
             if not self._caller.system:
                 self._services.access_cache.require_current_schema()

@@ -95,6 +95,10 @@ class WriteRepository(ReadRepository):
         """
         if in_before_hook.get():
             raise WriteInHookError
+        with self._services.tracer.span(f"write {self.collection.name}"):
+            return await self._write(command, read_result)
+
+    async def _write(self, command: WriteCommand, read_result: ResultReader[T] | None) -> WriteResult[T]:
         budget = self._budget or self._services.new_budget()
         selected = await self._select_keys(command)
         await self._prepare(selected, budget)

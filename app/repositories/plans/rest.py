@@ -53,6 +53,19 @@ class RestPlanCache:
         if access is None:
             fallbacks.add(REST, "unknown_caller")
             return None
+        with directory.services.tracer.span("plan rest"):
+            return await self._answer_for(directory, repository, access, query, parameters, key)
+
+    async def _answer_for(
+        self,
+        directory: Directory,
+        repository: Repository,
+        access: Access,
+        query: bytes,
+        parameters: Query,
+        key: str | None,
+    ) -> bytes | None:
+        fallbacks = directory.services.metrics.plan_fallbacks
 
         async def attempt(access: Access) -> bytes | None:
             if directory.services.access_cache.is_outdated:
