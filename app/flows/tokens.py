@@ -33,6 +33,8 @@ class Tokens:
     access: str | None = field(default=None, repr=False)
     refresh: str | None = field(default=None, repr=False)
     cookies: tuple[ResponseCookie, ...] = ()
+    must_set_up_tfa: bool = False
+    """Whether the user can do nothing else before setting up two-factor authentication."""
 
 
 def session_ttl(services: Services, mode: TokenMode) -> timedelta:
@@ -54,10 +56,12 @@ async def issue_tokens(
     """
     access = await Directory(Caller(user=grant.user, ip=ip), services).fresh_access()
     settings, now = services.settings, services.clock()
+    must_set_up_tfa = access.enforce_tfa and not has_tfa
     if mode is TokenMode.SESSION:
         remaining = grant.expires - now
         signed = _sign(services, grant, access, remaining, session=grant.stored_token, has_tfa=has_tfa)
-        return Tokens(settings.session_cookie_ttl, cookies=(ResponseCookie("session", signed, remaining),))
+        cookies = (ResponseCookie("session", signed, remaining),)
+        return Tokens(settings.session_cookie_ttl, cookies=cookies, must_set_up_tfa=must_set_up_tfa)
     ttl = settings.access_token_ttl
     signed = _sign(services, grant, access, ttl, session=None, has_tfa=has_tfa)
     if mode is TokenMode.COOKIE:

@@ -7,6 +7,7 @@ import base64
 import re
 from dataclasses import dataclass, field
 
+from app.core.auth_providers import DEFAULT_PROVIDER
 from app.core.caller import on_behalf_of
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
 from app.core.otp import generate_recovery_codes, generate_totp_secret, otpauth_url
@@ -43,17 +44,24 @@ class TwoFactorService:
     async def generate(self, password: str) -> TotpSecret:
         """Return a new secret, if the password is the caller's own; the attempt is counted like a login.
 
+        A user of another provider has no password here, and needs none, as in Directus: the secret is only stored after
+        `enable`, which asks for no password either.
+
         Raises:
             InvalidCredentials: The password is wrong.
             InvalidPayload: The caller has two-factor authentication already.
         """
         account = await self._account()
+        if account.provider == DEFAULT_PROVIDER:
+            await self._check_password(account, password)
+        _check_disabled(account)
+        return await self.totp_secret(generate_totp_secret())
+
+    async def _check_password(self, account: Account, password: str) -> None:
         login, email = LoginService(self._directory), account.email
         if email is None or (await login.check_password(email, password)).id != account.id:
             raise InvalidCredentials
         await self._services.database.run_write(lambda writer: login.reset_attempts(writer, email), exclusive=False)
-        _check_disabled(account)
-        return await self.totp_secret(generate_totp_secret())
 
     async def totp_secret(self, secret: str) -> TotpSecret:
         """Return a generated secret with its URL once more.

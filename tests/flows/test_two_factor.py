@@ -118,10 +118,13 @@ async def test_generating_secrets_with_the_right_password_causes_no_lockout(acco
     assert (await accounts.login()).access
 
 
-async def test_a_user_of_another_provider_gets_no_secret(accounts):
+async def test_a_user_of_another_provider_needs_no_password(accounts):
     await accounts.update_user("sam", provider="github")
-    with pytest.raises(InvalidCredentials):
-        await two_factor(accounts, "sam").generate(PASSWORD)
+    for password in ("", "anything"):
+        secret = (await two_factor(accounts, "sam").generate(password)).secret
+    await two_factor(accounts, "sam").enable(accounts.clock.code(secret), secret)
+    with pytest.raises(InvalidPayload, match=ALREADY_SET_MESSAGE):
+        await two_factor(accounts, "sam").generate("")
 
 
 async def test_two_factor_authentication_is_enabled_once(tfa_accounts):

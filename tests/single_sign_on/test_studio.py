@@ -7,7 +7,8 @@ from sqlalchemy import update
 
 from app.db.models import User
 from tests.base_data import uid
-from tests.http.clients import PASSWORD, SECRET, SESSION, totp_code
+from tests.flows.clock import FrozenClock
+from tests.http.clients import PASSWORD, SECRET, SESSION
 from tests.single_sign_on.conftest import PUBLIC_URL
 
 ORIGIN = {"origin": PUBLIC_URL}
@@ -57,7 +58,8 @@ async def test_a_failed_sign_in_is_explained_on_the_sign_in_page(connect, provid
 
 
 async def test_a_code_of_two_factor_authentication_is_asked_for(connect):
-    browser = await connect()
+    clock = FrozenClock()
+    browser = await connect(clock=clock)
     await browser.sign_in()
     async with browser.system.database.transaction() as connection:
         changed = update(User).where(User.external_identifier == "subject-1").values(tfa_secret=SECRET)
@@ -67,7 +69,9 @@ async def test_a_code_of_two_factor_authentication_is_asked_for(connect):
     html = await page(browser, back.headers["location"])
     (form,) = html.select("form")
     browser.client.headers.update(ORIGIN)
-    answer = await page(browser, form["action"], method="POST", data={"next": "/admin/users", "otp": totp_code()})
+    answer = await page(
+        browser, form["action"], method="POST", data={"next": "/admin/users", "otp": clock.code(SECRET)}
+    )
 
     assert await finish(browser, link_of(answer)) == "/admin/users"
     assert SESSION in browser.cookies

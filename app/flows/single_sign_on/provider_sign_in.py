@@ -29,7 +29,7 @@ from app.repositories.commands.provider_users import find_by_identifier
 from app.repositories.directory import Directory
 from app.repositories.stores.used_sign_ins import use_sign_in
 
-SIGN_IN_PAGE, LINK_PAGE = "/admin/sign-in", "/admin/link-account"
+SIGN_IN_PAGE, LINK_PAGE, TFA_PAGE = "/admin/sign-in", "/admin/link-account", "/admin/account/two-factor"
 """Pages of the Studio."""
 
 
@@ -101,7 +101,7 @@ class SingleSignOn:
         except RollcallError as error:
             may_retry = isinstance(error, InvalidToken) and not attempt.consent
             raise SignInFailed(error, attempt.redirect, may_retry=may_retry) from None
-        return CompletedSignIn(tokens, attempt.redirect)
+        return CompletedSignIn(tokens, self._next_page(tokens, attempt.redirect))
 
     def pending_link(self) -> PendingLink | None:
         """Return the link to an account that was offered to the browser, None without a valid one."""
@@ -123,7 +123,7 @@ class SingleSignOn:
             user = await AccountStore(self._services).by_id(grant.user)
             has_tfa = user is not None and user.tfa_secret is not None
             tokens = await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
-            return CompletedSignIn(tokens, link.redirect)
+            return CompletedSignIn(tokens, self._next_page(tokens, link.redirect))
 
     async def _complete(self, attempt: SignInAttempt, parameters: Mapping[str, str]) -> Tokens:
         request = attempt.request(self._redirect_uri, self._secret)
@@ -176,6 +176,15 @@ class SingleSignOn:
         if redirect is None or not self._services.settings.studio:
             return redirect
         return self._page(f"{LINK_PAGE}?{urlencode({'provider': self._settings.name})}")
+
+    def _next_page(self, tokens: Tokens, redirect: str | None) -> str | None:
+        """Return where the browser goes: as in Directus first to the page that sets up two-factor authentication.
+
+        That needs a session of the Studio; apps that use tokens learn from these that they demand it.
+        """
+        if redirect is None or not tokens.must_set_up_tfa or not self._services.settings.studio:
+            return redirect
+        return self._page(f"{TFA_PAGE}?{urlencode({'redirect': redirect, 'provider': self._settings.name})}")
 
     def _page(self, path: str) -> str:
         return f"{(self._services.settings.public_url or '').rstrip('/')}{path}"

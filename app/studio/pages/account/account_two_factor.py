@@ -5,8 +5,10 @@ These pages are all that a user sees who has to set it up first, so they read no
 
 from typing import Any
 
+from app.core.auth_providers import DEFAULT_PROVIDER
 from app.core.errors import InvalidCredentials, InvalidPayload, RollcallError
 from app.flows.session import SessionService
+from app.flows.single_sign_on.redirects import allowed_redirect
 from app.flows.tokens import TokenMode
 from app.flows.two_factor import TotpSecret, TwoFactorService
 from app.http.response import Response
@@ -106,6 +108,8 @@ async def _two_factor_page(request: PageRequest, errors: FormErrors | None = Non
         status=status,
         errors=errors,
         email=account.email,
+        needs_password=account.provider == DEFAULT_PROVIDER,
+        onward=_onward(request),
         is_enabled=account.tfa_secret is not None,
         is_enforced=access.enforce_tfa,
         is_required_now=access.tfa_setup_required,
@@ -117,11 +121,27 @@ async def _setup_page(
 ) -> Response:
     groups = [totp.secret[start : start + 4] for start in range(0, len(totp.secret), 4)]
     context: dict[str, Any] = {"secret": totp.secret, "groups": groups, "qr_code": qr_code_svg(totp.url)}
+    context["onward"] = _onward(request)
     return await request.page("account/two_factor_setup.html", status=status, errors=errors, **context)
 
 
 async def _codes_page(request: PageRequest, codes: list[str], *, is_new: bool = False) -> Response:
-    return await request.page("account/recovery_codes.html", codes=codes, is_new=is_new)
+    return await request.page("account/recovery_codes.html", codes=codes, is_new=is_new, target=_target(request))
+
+
+def _onward(request: PageRequest) -> dict[str, str]:
+    """Return the parameters that lead on after the setup which a sign-in with a provider began, for the next page."""
+    return {name: request.query[name] for name in ("redirect", "provider") if name in request.query}
+
+
+def _target(request: PageRequest) -> str | None:
+    """Return where the sign-in leads to, None if the parameters name no address that a sign-in may lead to."""
+    providers, settings = request.services.identity_providers.redirecting, request.services.settings
+    provider = providers.get(request.query.get("provider", ""))
+    try:
+        return allowed_redirect(request.query.get("redirect"), provider.settings, settings) if provider else None
+    except InvalidPayload:
+        return None
 
 
 ROUTES: tuple[Route, ...] = (
