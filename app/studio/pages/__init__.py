@@ -10,7 +10,14 @@ from app.studio.pages.account import (
     api_tokens_page,
 )
 from app.studio.pages.activity import activity
-from app.studio.pages.entry import account_link_page, invitation_page, password_recovery, registration_page, sign_in
+from app.studio.pages.entry import (
+    account_link_page,
+    directory_sign_in,
+    invitation_page,
+    password_recovery,
+    registration_page,
+    sign_in,
+)
 from app.studio.pages.overview import overview
 from app.studio.pages.policies import permission_editor, permissions, policies, policy_effects, policy_holders
 from app.studio.pages.roles import roles
@@ -22,6 +29,7 @@ from app.studio.routing import Route
 AREAS = (
     overview,
     sign_in,
+    directory_sign_in,
     password_recovery,
     invitation_page,
     registration_page,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from app.core.errors import InvalidOtp, InvalidProvider, ServiceUnavailable, UserSuspended
+from app.core.ldap_settings import LdapSettings
 from app.core.provider_settings import ProviderSettings
 from app.studio.addresses import Addresses
 from app.studio.form_errors import Translate
@@ -22,12 +23,20 @@ class ProviderLink:
 def provider_links(
     providers: tuple[ProviderSettings, ...], addresses: Addresses, target: str, otp: str | None = None
 ) -> list[ProviderLink]:
-    """Return the links to the providers that start a session of a browser; they lead to a page of the Studio."""
+    """Return the links to the providers that start a session of a browser, and lead to a page of the Studio.
+
+    That of an LDAP directory leads to its form.
+    """
     parameters = {"redirect": addresses.checked(target)} | ({"otp": otp} if otp else {})
     return [
-        ProviderLink(each.label or each.name, f"{addresses.server}{LOGIN}/{quote(each.name)}?{urlencode(parameters)}")
+        ProviderLink(
+            each.label or each.name,
+            addresses.page(f"/sign-in/with/{each.name}", {"next": target})
+            if isinstance(each, LdapSettings)
+            else f"{addresses.server}{LOGIN}/{quote(each.name)}?{urlencode(parameters)}",
+        )
         for each in providers
-        if each.can_start_browser_session
+        if each.can_start_browser_session and not (otp and isinstance(each, LdapSettings))
     ]
 
 
