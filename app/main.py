@@ -25,6 +25,8 @@ from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
 from app.flows.service_metrics import OutboxMetrics, register_readings
 from app.graphql.schema import schema_for
+from app.http.admission import Admission
+from app.http.admission_queue import AdmissionLimits
 from app.http.authentication import Authenticator
 from app.http.cookies import ExpiredSessionCookie
 from app.http.cors import Cors
@@ -107,6 +109,13 @@ class RollcallApp(HTTPMiddleware):
             default_headers=hsts_headers(settings),
             recorder=services.metrics.requests if settings.has_metrics else None,
             tracer=services.tracer if services.tracer.is_enabled else None,
+            admission=Admission(
+                AdmissionLimits(
+                    settings.max_concurrent_requests, settings.max_queued_requests, settings.request_queue_timeout
+                ),
+                authenticator.client_ip,
+                services.metrics,
+            ),
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
         )
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)

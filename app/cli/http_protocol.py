@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.cli.connection_limit import ConnectionLimit
 from app.core.config import Settings
 
 MAX_HEAD_SIZE = 64 * 1024
@@ -51,19 +52,44 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     rest is discarded within bounds: closing at once would reset the connection, and the client would lose the answer.
     """
 
-    def __init__(self, *args: Any, limits: HttpLimits, **options: Any) -> None:
+    def __init__(self, *args: Any, limits: HttpLimits, connection_limit: ConnectionLimit, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._limits = limits
+        self._limits, self._connection_limit = limits, connection_limit
         self._phase = _Phase.HEAD
         self._timer: asyncio.TimerHandle | None = None
         self._head_size = self._body_size = self._discarded_size = 0
         """Bytes of the current head; of the body since the last check of its rate; and discarded."""
+        self.connected_at = 0.0
         self._ended = self._was_paused = False
         """Whether the last piece of data ended with the end of a request; whether the server let the body wait."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.connected_at = self.loop.time()
         self._start_timer(self._limits.head_timeout, self._check_head)
+        if len(self.connections) > self._connection_limit.maximum:
+            self._connection_limit.make_room(cast("set[LimitedHttpProtocol]", self.connections), self)
+
+    @property
+    def peer_address(self) -> str:
+        """The address at the other end, empty if it is unknown."""
+        return self.client[0] if self.client else ""
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether the client has yet to send a request, or the rest of one."""
+        if self.transport.is_closing() or self._phase is _Phase.END:
+            return False
+        is_answered = self.cycle is None or self.cycle.response_complete
+        return is_answered or (self._phase is _Phase.BODY and not self.cycle.response_started)
+
+    def close_for_others(self) -> None:
+        """Close the connection in favor of others, with 503 if a part of a request has arrived."""
+        is_answered = self._phase is _Phase.BODY and self.cycle.response_complete
+        if self._head_size and not is_answered:
+            self._reject(503, "The server has too many connections; try again later")
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -208,5 +234,6 @@ class _EndingTransport:
 
 
 def _plain_answer(status: int, message: str) -> bytes:
-    headers = f"content-type: text/plain; charset=utf-8\r\ncontent-length: {len(message)}\r\nconnection: close\r\n\r\n"
-    return STATUS_LINE[status] + (headers + message).encode("ascii")
+    retry = "retry-after: 1\r\n" if status == 503 else ""
+    headers = f"content-type: text/plain; charset=utf-8\r\ncontent-length: {len(message)}\r\n{retry}"
+    return STATUS_LINE[status] + f"{headers}connection: close\r\n\r\n{message}".encode("ascii")

@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from app.cli.connection_limit import ConnectionLimit
 from app.cli.http_protocol import HttpLimits, LimitedHttpProtocol
 from app.core.config import Settings
 from app.metrics.exposition import metrics_server
@@ -54,7 +55,11 @@ def _shared_metrics(settings: Settings) -> Iterator[None]:
 
 def http_protocol(settings: Settings) -> Any:
     """Return the protocol for uvicorn's option `http`, with the limits of the settings; it can be pickled."""
-    return partial(LimitedHttpProtocol, limits=HttpLimits.from_settings(settings))
+    return partial(
+        LimitedHttpProtocol,
+        limits=HttpLimits.from_settings(settings),
+        connection_limit=ConnectionLimit.from_settings(settings),
+    )
 
 
 class ReusePortSocket(socket.socket):

@@ -458,6 +458,21 @@ class Settings(BaseSettings):
     http_body_min_rate: int = Field(
         500, ge=1, description="Minimum rate in bytes per second at which a body has to arrive"
     )
+    max_connections: int = Field(
+        5000,
+        ge=10,
+        description="Maximum number of connections of clients to a process; beyond it, those that are slow to send are "
+        "closed",
+    )
+    max_concurrent_requests: int = Field(
+        200, ge=8, description="Maximum number of requests that a process answers at once; sign-ins are counted apart"
+    )
+    max_queued_requests: int = Field(
+        1000, ge=1, description="Maximum number of requests that wait for that; more are rejected with 503"
+    )
+    request_queue_timeout: float = Field(
+        5.0, gt=0, le=MAX_HTTP_TIMEOUT, description="Maximum seconds a request waits for that"
+    )
     shutdown_delay: float = Field(
         0.0,
         ge=0,

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import InvalidPayload
+from app.http.admission_queue import AdmissionQueue
 from app.http.request_head import RequestHead
 from app.http.response import Header, Response
 
@@ -42,6 +43,10 @@ class Exchange:
         "_task",
         "extra_headers",
         "head",
+        "is_receiving",
+        "queue",
+        "reserved_for",
+        "resume",
         "status",
         "watcher",
     )
@@ -58,8 +63,14 @@ class Exchange:
         """A message of the body that was received before it was read."""
         self._task = asyncio.current_task()
         self.watcher: asyncio.Task[None] | None = None
-        self._body_ended = self._client_left = False
+        self._body_ended = self._client_left = self.is_receiving = False
+        """`is_receiving` says whether the body is being read."""
         self._body: bytes | None = None
+        self.queue: AdmissionQueue | None = None
+        """Where the request has a turn, which ends when the response starts; `reserved_for` belongs to the turn."""
+        self.reserved_for: str | None = None
+        self.resume: Callable[[], Awaitable[None]] | None = None
+        """Waits for another turn once the body is complete, if the first one was ended while it was being read."""
 
     def watch_client(self) -> None:
         """Cancel the task of the request when its client leaves; ignored as long as the body isn't read completely.
@@ -74,12 +85,35 @@ class Exchange:
         if self.watcher is not None:
             self.watcher.cancel()
 
+    def starts_at_once(self, queue: AdmissionQueue) -> bool:
+        """Begin a turn in a queue if no request has to wait there; return whether it began."""
+        if queue.running >= queue.max_shared:
+            return False
+        queue.running += 1
+        self.queue = queue
+        return True
+
+    def leave_queue(self) -> None:
+        """End the request's turn, if it has one, so that another request may run."""
+        if self.queue is not None:
+            self.queue.leave(self.reserved_for)
+            self.queue = self.reserved_for = None
+
+    def close(self) -> None:
+        """End what belongs to the request: its turn, and the watch over its client."""
+        if self.queue is not None:
+            self.leave_queue()
+        if self.watcher is not None:
+            self.watcher.cancel()
+
     def was_abandoned(self) -> bool:
         """Return whether the task was cancelled only because the client left; then it is no longer cancelled."""
         return self._client_left and (self._task is None or self._task.uncancel() == 0)
 
     async def respond(self, response: Response) -> None:
         """Send a response. The task is cancelled if the client leaves before the end of a stream."""
+        if self.queue is not None:
+            self.leave_queue()
         self.status = status = response.status
         body, headers = response.body, [*response.headers, *self._common_headers(response)]
         if status not in STATUS_WITHOUT_BODY:
@@ -108,10 +142,14 @@ class Exchange:
         if self.head.length > self._max_body_size:
             raise self._too_large()
         chunks: list[bytes] = []
+        self.is_receiving = True
         while (message := self._received or await self._receive())["type"] != "http.disconnect":
             chunk = self._take_chunk(message)
             if self._body_ended:
                 self._body = b"".join((*chunks, chunk)) if chunks else chunk
+                self.is_receiving = False
+                if self.resume is not None:
+                    await self.resume()
                 return self._body
             chunks.append(chunk)
         raise ClientDisconnect
@@ -122,7 +160,7 @@ class Exchange:
         Raises:
             ClientDisconnect: The client left before the end of the body.
         """
-        more = True
+        more = self.is_receiving = True  # also while chunks are stored: a file may take minutes
         while more:
             message = self._received or await self._receive()
             if message["type"] == "http.disconnect":

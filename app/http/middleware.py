@@ -21,6 +21,7 @@ from app.core.errors import (
 )
 from app.core.logging import current_request
 from app.core.watchdog import Watchdog
+from app.http.admission import Admission
 from app.http.authentication import Authenticator
 from app.http.cors import Cors
 from app.http.csrf import CsrfCheck
@@ -98,6 +99,8 @@ class MiddlewareOptions(NamedTuple):
     """Where requests are counted, if at all."""
     tracer: Tracer | None = None
     """What creates a span for each request, if anything."""
+    admission: Admission | None = None
+    """What bounds the requests that run at once, if anything."""
 
 
 class HTTPMiddleware:
@@ -122,13 +125,15 @@ class HTTPMiddleware:
         self._lifespan, self._max_body_size = lifespan, max_body_size
         self._limiter, self._cors, self._csrf_check = options[:3]
         self._error_headers, self._default_headers, self._log_requests = options[3:6]
-        self._recorder, self._tracer = options[6:]
+        self._recorder, self._tracer = options.recorder, options.tracer
+        self._admission = options.admission or Admission.unlimited()
+        self._requests, self._other_queues = self._admission.requests, self._admission.other_queues
         self._reports = bool(self._log_requests or self._recorder or self._tracer)
         self._unconditional = self._cors is None and self._limiter is None
         self._generation = 0
         """How often the endpoints were replaced."""
         self.use_endpoints(endpoints, uploads or {})
-        self._running: Watchdog[Exchange] = Watchdog(WATCH_AFTER_SECONDS, Exchange.watch_client, WATCH_AFTER_SECONDS)
+        self._running: Watchdog[Exchange] = Watchdog(WATCH_AFTER_SECONDS, self._handle_slow, WATCH_AFTER_SECONDS)
 
     def use_endpoints(self, endpoints: Mapping[str, Endpoint], uploads: Mapping[str, UploadEndpoint]) -> None:
         """Dispatch requests to these endpoints from now on."""
@@ -161,7 +166,10 @@ class HTTPMiddleware:
         exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers)
         current_request.set(exchange.head)  # never reset: a server runs each request in a context of its own
         self._running.track(exchange)
+        queue = self._other_queues.get(scope["path"], self._requests)
         try:
+            if queue is not None and not exchange.starts_at_once(queue):
+                await self._admission.enter(exchange, queue)
             endpoint = self._direct.get(scope["path"])
             if endpoint is None:
                 response = await self._dispatch(scope, exchange)
@@ -183,10 +191,14 @@ class HTTPMiddleware:
             await self._recover(scope, exchange, error, generation)
         finally:
             self._running.untrack(exchange)
-            if exchange.watcher is not None:
-                exchange.stop_watching()
+            exchange.close()
             if self._reports:
                 self._report(scope, exchange, time.perf_counter() - started)
+
+    def _handle_slow(self, exchange: Exchange) -> None:
+        """Watch whether the client of a slow request leaves; let others run while its body arrives."""
+        exchange.watch_client()
+        self._admission.suspend(exchange)
 
     def _report(self, scope: Scope, exchange: Exchange, elapsed: float) -> None:
         """Count and log a request that has ended."""

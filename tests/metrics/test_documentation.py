@@ -6,6 +6,8 @@ import yaml
 from opentelemetry.sdk import environment_variables
 
 from app.flows.service_metrics import OutboxMetrics, register_readings
+from app.http.admission import Admission
+from app.http.admission_queue import AdmissionLimits
 from app.metrics.instruments import Kind
 from app.repositories.services import Services
 from tests.readme.pages import DOCS, section, snippets
@@ -18,6 +20,7 @@ def described_metrics(readonly_db):
     services = Services.from_settings(readonly_db.database, readonly_db.settings)
     register_readings(services)
     OutboxMetrics(services)
+    Admission(AdmissionLimits(8, 1, 1.0), lambda _: None, services.metrics)
     descriptions = [family.description for family in services.metrics.snapshot().families]
     return {one.name + ("_total" if one.kind is Kind.COUNTER else ""): list(one.labels) for one in descriptions}
 

@@ -1,0 +1,71 @@
+"""The admission of requests: which queue they wait in, and who sends them."""
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from app.core.errors import ServiceUnavailable
+from app.core.ip_addresses import rate_limit_network
+from app.http.admission_queue import AdmissionLimits, AdmissionQueue, Client
+from app.http.endpoint_paths import PROBES
+from app.http.exchange import Exchange
+from app.http.request_head import RequestHead
+from app.metrics.metrics import Metrics
+
+UNKNOWN_ADDRESS = "unknown"
+SIGN_IN_PATHS = ("/auth/login", "/auth/refresh", "/auth/logout", "/admin/sign-in")
+"""Paths whose requests wait in a queue of their own: each takes long, so that its duration tells nothing."""
+UNLIMITED_PATHS = ("/server/ping", "/server/health", "/metrics", *PROBES)
+"""Paths by which a server is observed, whose requests run at once."""
+
+
+class Admission:
+    """The admission of all requests to a process: sign-ins wait in a queue of their own, health checks in none."""
+
+    def __init__(
+        self, limits: AdmissionLimits, client_ip: Callable[[RequestHead], str | None], metrics: Metrics
+    ) -> None:
+        self.requests, self.sign_ins = AdmissionQueue(*limits), AdmissionQueue(*limits)
+        self.other_queues: Mapping[str, AdmissionQueue | None] = {
+            **dict.fromkeys(SIGN_IN_PATHS, self.sign_ins),
+            **dict.fromkeys(UNLIMITED_PATHS),
+        }
+        """The queues of paths whose requests do not wait in that of all others; None for no queue."""
+        self._client_ip, self._rejections = client_ip, metrics.rejections
+        queues = {("requests",): self.requests, ("sign_ins",): self.sign_ins}
+        metrics.gauge(
+            "requests_running", "Requests that run", lambda: {name: q.in_use for name, q in queues.items()}, "queue"
+        )
+        metrics.gauge(
+            "requests_waiting", "Requests that wait", lambda: {name: q.waiting for name, q in queues.items()}, "queue"
+        )
+
+    @classmethod
+    def unlimited(cls) -> "Admission":
+        """Return an admission that lets every request run at once."""
+        return cls(AdmissionLimits(sys.maxsize, 1, 1.0), lambda _: None, Metrics())
+
+    async def enter(self, exchange: Exchange, queue: AdmissionQueue) -> None:
+        """Wait until a request may run.
+
+        Raises:
+            ServiceUnavailable: Too many requests are waiting, or this one has waited too long.
+        """
+        head = exchange.head
+        address = rate_limit_network(self._client_ip(head)) or UNKNOWN_ADDRESS
+        try:
+            exchange.reserved_for = await queue.enter(Client(address, head.authorization or head.cookie))
+        except ServiceUnavailable:
+            self._rejections.add("overload")
+            raise
+        exchange.queue = queue
+
+    def suspend(self, exchange: Exchange) -> None:
+        """Let another request run instead of one that waits for its body, until the body is complete."""
+        if exchange.is_receiving and (queue := exchange.queue) is not None:
+            exchange.leave_queue()
+            exchange.resume = partial(self._resume, exchange, queue)
+
+    async def _resume(self, exchange: Exchange, queue: AdmissionQueue) -> None:
+        if not exchange.starts_at_once(queue):
+            await self.enter(exchange, queue)
