@@ -46,6 +46,7 @@ SAME_MODULE_NAMES = {
     "invitations": LAYERS,
     "metrics": "themselves, and the endpoint that serves them",
     "mutations": "root fields, and their plans",
+    "passkeys": "their rows, root fields, and endpoints",
     "personal_data": LAYERS,
     "policies": LAYERS,
     "queries": "root fields, and their plans",

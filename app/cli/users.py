@@ -65,6 +65,12 @@ def disable_tfa(email: Email) -> None:
 
 
 @commands.command()
+def disable_passkeys(email: Email) -> None:
+    """Revoke all passkeys of a user."""
+    _run_with_user_admin(lambda user_admin: user_admin.disable_passkeys(email))
+
+
+@commands.command()
 def unlock() -> None:
     """End every login lockout and delete the counts of failed logins."""
     _run_with_user_admin(lambda user_admin: user_admin.unlock())

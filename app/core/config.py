@@ -24,6 +24,7 @@ from app.core.env_file import ENCODING, ENV_FILE, find_misspelled, read_names
 from app.core.errors import OperatorError
 from app.core.hashing import MAX_PASSWORD_HISTORY, MAX_PASSWORD_LENGTH, HashCost
 from app.core.ip_addresses import ProxyTrust, parse_proxy_trust
+from app.core.passkey_settings import PasskeySettings, passkey_settings
 from app.core.provider_settings import PREFIX, ProviderSettings
 from app.core.values import parse_duration, parse_size
 
@@ -201,6 +202,21 @@ class Settings(BaseSettings):
         "own, `AUTH_<NAME>_…`",
     )
     auth_disable_default: bool = Field(False, description="Whether to disable login with a password")
+    passkeys_enabled: bool = Field(
+        True,
+        description="Whether users can register passkeys and sign in with them; that needs a PUBLIC_URL with HTTPS and "
+        "a domain name, or `localhost`",
+    )
+    passkey_rp_id: str | None = Field(
+        None,
+        description="The domain that passkeys belong to, the host of PUBLIC_URL or a domain above it. The default is "
+        "that host; another value later makes all passkeys unusable",
+    )
+    passkey_origins: CommaSeparated = Field(
+        (),
+        description="Origins of pages other than PUBLIC_URL that may use passkeys, such as `https://app.example.com`, "
+        "comma-separated; below the domain of the passkeys",
+    )
     refresh_token_store: Literal["plain", "hashed"] = Field(
         "plain",
         description="How refresh tokens are stored: `plain`, as in Directus, or `hashed`, so that reading the database "
@@ -525,6 +541,13 @@ class Settings(BaseSettings):
         return self.storage_locations[0]
 
     @property
+    def passkeys(self) -> PasskeySettings | None:
+        """The relying party of passkeys; None if no user can sign in with one."""
+        if not self.passkeys_enabled or self.auth_disable_default:
+            return None
+        return passkey_settings(self.public_url, self.passkey_rp_id, self.passkey_origins)
+
+    @property
     def hash_cost(self) -> HashCost:
         """The cost of hashing a password."""
         return HashCost(self.hash_memory_cost, self.hash_time_cost, self.hash_parallelism)
@@ -543,6 +566,14 @@ class Settings(BaseSettings):
     def _check_auth_providers(self) -> Self:
         if self.auth_providers and not self.public_url:
             raise ValueError("PUBLIC_URL: must be set, because AUTH_PROVIDERS is and providers redirect to it")
+        return self
+
+    @model_validator(mode="after")
+    def _check_passkeys(self) -> Self:
+        for origin in self.passkey_origins:
+            if not ORIGIN_PATTERN.fullmatch(origin):
+                raise ValueError("PASSKEY_ORIGINS: must be origins such as https://app.example.com")
+        _ = self.passkeys
         return self
 
     @model_validator(mode="after")

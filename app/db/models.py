@@ -554,7 +554,26 @@ PASSWORD_HISTORY = Table(
     Column("hash", String(255), nullable=False),
     Column("created", Timestamp, nullable=False),
 )
-# Sign-ins at a provider whose response was received, so that none is accepted twice.
+# Passkeys. `credential_id` and `public_key` are base64url; `sign_count` is what the authenticator counted last, and
+# `counter_rejected` when it last presented a counter that had not increased.
+PASSKEYS = Table(
+    "rollcall_passkeys",
+    Base.metadata,
+    Column("id", UUIDText, primary_key=True),
+    Column("user", UUIDText, ForeignKey("directus_users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(255), nullable=False),
+    Column("credential_id", String(1400), nullable=False, unique=True),
+    Column("public_key", String(1400), nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("transports", Csv),
+    Column("synced", Boolean, nullable=False),
+    Column("backed_up", Boolean, nullable=False),
+    Column("created", Timestamp, nullable=False),
+    Column("last_used", Timestamp),
+    Column("counter_rejected", Timestamp),
+)
+# Sign-ins at a provider whose response was received, and challenges of passkeys that were answered, so that none is
+# accepted twice.
 USED_SIGN_INS = Table(
     "rollcall_used_sign_ins",
     Base.metadata,

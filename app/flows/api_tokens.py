@@ -11,11 +11,12 @@ from app.core.api_tokens import generate_api_token, hash_api_token
 from app.core.errors import Forbidden, InvalidPayload
 from app.core.ip_addresses import is_ip_rule
 from app.core.timestamps import parse_date
-from app.core.values import KEY_LENGTH, canonical_uuid, is_storable
+from app.core.values import KEY_LENGTH, canonical_uuid
 from app.db.database import RetryTransaction
 from app.db.models import API_TOKENS
 from app.db.transaction import WriteTransaction
 from app.flows.account_owner import account_owner
+from app.flows.credential_name import parse_credential_name
 from app.query.collection import USERS
 from app.repositories.directory import Directory
 from app.repositories.engine.audit_log import AuditLog
@@ -23,7 +24,6 @@ from app.repositories.engine.table import RowStore
 from app.repositories.stores.api_tokens import APIToken, APITokenStore, NewAPIToken, list_api_tokens
 
 MAX_TOKENS_PER_USER = 100
-MAX_NAME_LENGTH = 255
 MAX_IP_RULES = 100
 MAX_SCOPE_POLICIES = 100
 
@@ -134,19 +134,12 @@ def _parse(values: Mapping[str, Any], hash_: str, now: datetime) -> NewAPIToken:
         raise InvalidPayload(f'"ip_access" must hold addresses such as 192.0.2.1, 192.0.2.0/24, not "{wrong[:50]}"')
     return NewAPIToken(
         hash_,
-        _name(values.get("name")),
+        parse_credential_name(values.get("name")),
         _expires(values.get("expires"), now),
         read_only,
         None if policies is None else frozenset(map(_policy, policies)),
         ip_access,
     )
-
-
-def _name(value: Any) -> str:
-    name = value.strip() if isinstance(value, str) else ""
-    if not name or len(name) > MAX_NAME_LENGTH or not is_storable(name):
-        raise InvalidPayload(f'"name" must be a text of 1 to {MAX_NAME_LENGTH} characters')
-    return name
 
 
 def _expires(value: Any, now: datetime) -> datetime | None:

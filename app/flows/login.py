@@ -1,4 +1,4 @@
-"""Login: exchanges an email, a password and, with two-factor authentication, a one-time password for tokens.
+"""Login: exchanges an email, a password and, with two-factor authentication, a second factor for tokens.
 
 Every failure gets the same response after the same time. Too many failures lock the client's IP (for IPv6 its /64
 network) out of that account for a while. Failures from all IPs together only delay the account's logins, so that no
@@ -12,6 +12,8 @@ from app.core.errors import InvalidCredentials, InvalidOtp
 from app.db.transaction import WriteTransaction
 from app.flows.login_lockout import LoginLockout
 from app.flows.otp_verifier import OTPVerifier
+from app.flows.passkeys.assertions import PasskeyResponse, ProvenPasskey
+from app.flows.passkeys.second_factor import check_second_factor
 from app.flows.session_start import SessionStart
 from app.flows.sign_in_outcomes import counted_sign_in
 from app.flows.timing import minimum_duration
@@ -30,6 +32,7 @@ class Credentials:
     email: str
     password: str = field(repr=False)
     otp: str | None = field(default=None, repr=False)
+    passkey: PasskeyResponse | None = field(default=None, repr=False)
 
 
 class LoginService:
@@ -46,7 +49,7 @@ class LoginService:
         Raises:
             InvalidCredentials: The user is unknown, inactive, locked out or uses another provider, the password is
                 wrong, or the request itself carries invalid credentials.
-            InvalidOtp: The password is right, but the one-time password is wrong or missing.
+            InvalidOtp: The password is right, but the one-time password or the passkey is wrong or missing.
             ServiceUnavailable: The database is unavailable.
         """
         async with minimum_duration(self._services.settings.login_stall_time):
@@ -55,21 +58,15 @@ class LoginService:
 
     async def _login(self, credentials: Credentials, mode: TokenMode) -> Tokens:
         await self._directory.access()
-        account = await self.authenticate(credentials)
-        grant = await self._services.database.run_write(
-            lambda writer: self._begin_session(writer, account, credentials.email, mode), exclusive=False
-        )
-        has_tfa = account.tfa_secret is not None
-        return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
-
-    async def authenticate(self, credentials: Credentials) -> Account:
-        """Return the account that the credentials belong to; raises as `login` does."""
         account = await self.check_password(credentials.email, credentials.password)
-        if account.tfa_secret is not None:
-            verifier = OTPVerifier(self._services, account)
-            if not await verifier.verify(credentials.otp, recovery=True):
-                raise InvalidOtp
-        return account
+        passkey = await check_second_factor(self._services, account, credentials.otp, credentials.passkey)
+        grant = await self._services.database.run_write(
+            lambda writer: self._begin_session(writer, account, credentials.email, mode, passkey), exclusive=False
+        )
+        if grant is None:
+            raise InvalidOtp
+        has_tfa = account.has_second_factor
+        return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
 
     async def check_password(self, email: str, password: str) -> Account:
         """Return the account with this email and password.
@@ -92,9 +89,9 @@ class LoginService:
         await self._lockout.reset(writer, email)
 
     async def _begin_session(
-        self, writer: WriteTransaction, account: Account, email: str, mode: TokenMode
-    ) -> SessionGrant:
-        """Start a session and reset the failure counts.
+        self, writer: WriteTransaction, account: Account, email: str, mode: TokenMode, passkey: ProvenPasskey | None
+    ) -> SessionGrant | None:
+        """Start a session and reset the failure counts; return None if the use of the passkey is not permitted.
 
         Raises:
             InvalidCredentials: The account changed after its credentials were checked; for example, its password was
@@ -102,6 +99,8 @@ class LoginService:
         """
         if not await is_unchanged(writer, account):
             raise InvalidCredentials
+        if passkey is not None and not await passkey.record_use(writer, self._services):
+            return None
         start = SessionStart(self._directory, mode)
         grant = await start.begin(writer, account.id, email)
         await self.reset_attempts(writer, email)

@@ -45,5 +45,5 @@ class PasswordChange:
         if command.grant is None:
             raise Forbidden
         await self._services.database.run_write(lambda writer: login.reset_attempts(writer, email), exclusive=False)
-        has_tfa = account.tfa_secret is not None
+        has_tfa = account.has_second_factor
         return await issue_tokens(self._services, command.grant, mode, self._directory.caller.ip, has_tfa=has_tfa)

@@ -36,7 +36,7 @@ class SessionService:
         account = await AccountStore(self._services).by_id(grant.user)
         if account is None or not may_renew(account, self._services):
             raise InvalidCredentials
-        has_tfa = account.tfa_secret is not None
+        has_tfa = account.has_second_factor
         return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
 
     async def logout(self, refresh_token: str | None, mode: TokenMode) -> ResponseCookie:

@@ -18,6 +18,8 @@ class FlowOperation(Enum):
     LIST_AUTH_PROVIDERS = auto()
     LOGIN = auto()
     LOGIN_WITH_PROVIDER = auto()
+    GET_PASSKEY_OPTIONS = auto()
+    LOGIN_WITH_PASSKEY = auto()
     REFRESH = auto()
     LOGOUT = auto()
     REQUEST_PASSWORD_RESET = auto()
@@ -31,6 +33,8 @@ class FlowOperation(Enum):
 
     GENERATE_TFA_SECRET = auto()
     ENABLE_TFA = auto()
+    GET_PASSKEY_REGISTRATION_OPTIONS = auto()
+    REGISTER_PASSKEY = auto()
 
     DISABLE_TFA = auto()
     CREATE_RECOVERY_CODES = auto()
@@ -56,6 +60,8 @@ ANONYMOUS_FLOWS = frozenset(
         FlowOperation.LIST_AUTH_PROVIDERS,
         FlowOperation.LOGIN,
         FlowOperation.LOGIN_WITH_PROVIDER,
+        FlowOperation.GET_PASSKEY_OPTIONS,
+        FlowOperation.LOGIN_WITH_PASSKEY,
         FlowOperation.REFRESH,
         FlowOperation.LOGOUT,
         FlowOperation.REQUEST_PASSWORD_RESET,
@@ -69,6 +75,13 @@ ANONYMOUS_FLOWS = frozenset(
     }
 )
 """Flows that need no session: they start or end one, use a mailed token instead, or compute something."""
-TFA_SETUP = frozenset({FlowOperation.GENERATE_TFA_SECRET, FlowOperation.ENABLE_TFA})
+TFA_SETUP = frozenset(
+    {
+        FlowOperation.GENERATE_TFA_SECRET,
+        FlowOperation.ENABLE_TFA,
+        FlowOperation.GET_PASSKEY_REGISTRATION_OPTIONS,
+        FlowOperation.REGISTER_PASSKEY,
+    }
+)
 OPERATIONS_BEFORE_TFA = SERVER_OPERATIONS | ANONYMOUS_FLOWS | TFA_SETUP
 """What a caller who has to set up two-factor authentication first may do: that, and what anonymous callers may."""

@@ -5,11 +5,15 @@ from typing import Any
 
 from app.core.caller import SYSTEM
 from app.core.errors import InvalidPayload
+from app.db.models import PASSKEYS
+from app.db.transaction import WriteTransaction
 from app.query.results import Row
 from app.repositories.directory import Directory
+from app.repositories.engine.audit_log import AuditLog
 from app.repositories.repository import UserRepository
 from app.repositories.services import Services
 from app.repositories.stores.login_attempts import reset_all
+from app.repositories.stores.passkeys import PasskeyStore
 
 PAGE_SIZE = 500
 
@@ -36,6 +40,17 @@ class UserAdmin:
     async def disable_tfa(self, email: str) -> None:
         """Disable a user's two-factor authentication."""
         await self._users.update_one(await self._user(email), {"tfa_secret": None})
+
+    async def disable_passkeys(self, email: str) -> None:
+        """Revoke all passkeys of a user."""
+        user = await self._user(email)
+
+        async def revoke(writer: WriteTransaction) -> None:
+            audit_log = AuditLog(writer, None, SYSTEM, self._directory.client_info())
+            for key in await PasskeyStore(writer, self._services).delete_all(user):
+                await audit_log.record_in("delete", PASSKEYS.name, key)
+
+        await self._services.database.run_write(revoke, exclusive=False)
 
     async def unlock(self) -> None:
         """End all lockouts: the attempt counters store only hashes, so a single user's can't be selected."""

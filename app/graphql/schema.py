@@ -53,6 +53,7 @@ from app.graphql.fields.api_tokens import api_token_mutations, api_token_queries
 from app.graphql.fields.descriptions import define_schema_types, schema_queries
 from app.graphql.fields.extension_fields import extension_root_fields
 from app.graphql.fields.mutations import define_mutation_types, mutations
+from app.graphql.fields.passkeys import define_passkey_types, passkey_mutations, passkey_queries
 from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAccess, queries
 from app.graphql.fields.schema_changes import define_schema_change_types, schema_mutations
 from app.graphql.fields.server import define_server_types, server_queries
@@ -305,15 +306,24 @@ def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ..
         define_account_types(types)
         define_access_types(types)
         define_api_token_types(types)
+        define_passkey_types(types)
         define_simulation_types(types)
-        built_in = (server_queries, schema_queries, queries, extension_queries, access_queries, api_token_queries)
+        built_in = (
+            server_queries,
+            schema_queries,
+            queries,
+            extension_queries,
+            access_queries,
+            api_token_queries,
+            passkey_queries,
+        )
         own_queries = (field for fields in built_in for field in fields(types))
         types.define_type("Query", (*own_queries, *extension_root_fields(root_fields, "Query")))
         define_mutation_types(types)
         define_schema_change_types(types)
         update_me, *collection_mutations = mutations(types)
         accounts = (*account_mutations(types), *schema_mutations(types), update_me, *invite_mutations(types))
-        additions = (extension_mutations, simulation_mutations, api_token_mutations)
+        additions = (extension_mutations, simulation_mutations, api_token_mutations, passkey_mutations)
         added = (field for fields in additions for field in fields(types))
         own_mutations = (*accounts, *collection_mutations, *added)
         types.define_type("Mutation", (*own_mutations, *extension_root_fields(root_fields, "Mutation")))

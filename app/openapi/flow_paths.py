@@ -96,6 +96,20 @@ API_TOKEN_FIELDS: dict[str, Schema] = {
 }
 API_TOKEN = object_of(API_TOKEN_FIELDS, *API_TOKEN_FIELDS)
 CREATED_API_TOKEN = object_of({**API_TOKEN_FIELDS, "token": TEXT}, *API_TOKEN_FIELDS, "token")
+PASSKEY_FIELDS: dict[str, Schema] = {
+    "id": TEXT,
+    "name": TEXT,
+    "transports": list_of(TEXT),
+    "synced": BOOLEAN,
+    "backed_up": BOOLEAN,
+    "created": TIMESTAMP,
+    "last_used": nullable(TIMESTAMP),
+    "counter_rejected": nullable(TIMESTAMP),
+}
+PASSKEY = object_of(PASSKEY_FIELDS, *PASSKEY_FIELDS)
+PASSKEY_OPTIONS = envelope_response(
+    object_of({"challenge_token": TEXT, "public_key": ANY_OBJECT}, "challenge_token", "public_key")
+)
 EMPTY_BODY = {200: ResponseSpec("Done; the body is empty.")}
 ACTION = object_of({"access": BOOLEAN}, "access")
 ITEM_PERMISSIONS = envelope_response(object_of({"update": ACTION, "delete": ACTION, "share": ACTION}))
@@ -115,6 +129,12 @@ def authentication(*, password_login: bool) -> Iterator[EndpointSpec]:
     if password_login:
         yield EndpointSpec("POST", "/auth/login", "Log in", TOKENS, request_bodies.CREDENTIALS.schema)
     yield from _provider_login()
+    options, login = request_bodies.PASSKEY_OPTIONS.schema, request_bodies.PASSKEY_LOGIN.schema
+    path = "/auth/passkey"
+    yield EndpointSpec(
+        "POST", f"{path}/options", "Get options to prove a passkey", PASSKEY_OPTIONS, options, body_optional=True
+    )
+    yield EndpointSpec("POST", f"{path}/login", "Log in with a passkey", TOKENS, login)
     session = request_bodies.SESSION_TOKEN.schema
     yield EndpointSpec("POST", "/auth/refresh", "Get new tokens", TOKENS, session, body_optional=True)
     yield EndpointSpec("POST", "/auth/logout", "Log out", NO_CONTENT, session, body_optional=True)
@@ -197,10 +217,12 @@ def current_user(rows: RowSchemas) -> Iterator[EndpointSpec]:
     yield from _two_factor()
     yield from _sessions("me")
     yield from _api_tokens("me")
+    yield from _passkeys()
     if rows.visibility.schema.admin:
         by_id = {"id": key_schema(USERS)}
         yield from _sessions("{id}", by_id)
         yield from _api_tokens("{id}", by_id)
+        yield from _passkeys_of_user(by_id)
         yield EndpointSpec(
             "POST",
             "/users/{id}/tfa/disable",
@@ -238,6 +260,28 @@ def _api_tokens(user_segment: str, path_parameters: dict[str, Schema] | None = N
     yield EndpointSpec("GET", path, "List API tokens", listed, path_parameters=of_user)
     yield EndpointSpec("POST", path, "Create an API token", created, body, path_parameters=of_user)
     yield EndpointSpec("DELETE", f"{path}/{{token}}", "Revoke an API token", NO_CONTENT, path_parameters=of_token)
+
+
+def _passkeys() -> Iterator[EndpointSpec]:
+    path, by_id, proof = "/users/me/passkeys", {"passkey": TEXT}, request_bodies.PROOF.schema
+    passkey, name = envelope_response(PASSKEY), request_bodies.PASSKEY_NAME.schema
+    registration = request_bodies.PASSKEY_REGISTRATION.schema
+    yield EndpointSpec("GET", path, "List passkeys", envelope_response(list_of(PASSKEY)))
+    yield EndpointSpec("POST", f"{path}/options", "Get options to register a passkey", PASSKEY_OPTIONS, proof)
+    yield EndpointSpec("POST", path, "Register a passkey", passkey, registration)
+    path = f"{path}/{{passkey}}"
+    yield EndpointSpec("PATCH", path, "Rename a passkey", passkey, name, path_parameters=by_id)
+    yield EndpointSpec("DELETE", path, "Revoke a passkey", NO_CONTENT, proof, path_parameters=by_id)
+
+
+def _passkeys_of_user(of_user: dict[str, Schema]) -> Iterator[EndpointSpec]:
+    path, by_id, empty = "/users/{id}/passkeys", {**of_user, "passkey": TEXT}, request_bodies.EMPTY.schema
+    listed = envelope_response(list_of(PASSKEY))
+    yield EndpointSpec("GET", path, "List the passkeys of a user", listed, path_parameters=of_user)
+    path = f"{path}/{{passkey}}"
+    yield EndpointSpec(
+        "DELETE", path, "Revoke a passkey of a user", NO_CONTENT, empty, path_parameters=by_id, body_optional=True
+    )
 
 
 def permissions(rows: RowSchemas) -> Iterator[EndpointSpec]:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core.errors import InvalidPayload
+from app.flows.passkeys.passkey_sign_in import PASSKEY_USES
 from app.flows.tokens import TokenMode
 from app.openapi.field_schemas import Schema, closed_object_of, list_of, nullable, object_of
 
@@ -119,6 +120,14 @@ def _check_boolean(value: Any) -> str | None:
     return None if isinstance(value, bool) else "must be a boolean"
 
 
+def _check_object(value: Any) -> str | None:
+    return None if isinstance(value, dict) else "must be an object"
+
+
+def _check_passkey_use(value: Any) -> str | None:
+    return None if value in PASSKEY_USES else f"must be one of [{', '.join(PASSKEY_USES)}]"
+
+
 def _check_mode(value: Any) -> str | None:
     return None if value in tuple(TokenMode) else "must be one of [cookie, json, session]"
 
@@ -154,6 +163,10 @@ date = ValueType({"type": "string", "format": "date-time"}, _check_string)
 """A date; the code that uses it validates it further."""
 boolean = ValueType({"type": "boolean"}, _check_boolean)
 """True or false."""
+credential = ValueType(object_of({}), _check_object)
+"""What an authenticator returned, as `PublicKeyCredential.toJSON()` writes it."""
+passkey_use = ValueType({"type": "string", "enum": list(PASSKEY_USES)}, _check_passkey_use)
+"""What a client wants to prove a passkey for."""
 texts = ValueType(list_of(text.schema), partial(_check_items, _check_text))
 """A list of strings that are not empty."""
 guids = ValueType({**list_of(guid.schema), "minItems": 1}, partial(_check_items, _check_guid))
@@ -201,6 +214,18 @@ EMAIL_VERIFICATION = RequestBody({"token": text})
 PASSWORD_PROOF = RequestBody({"password": text})
 OTP = RequestBody({"otp": text})
 TFA_ACTIVATION = RequestBody({"secret": text, "otp": text})
+
+PASSKEY_OPTIONS = RequestBody(optional={"use": passkey_use}, closed=True)
+PASSKEY_LOGIN = RequestBody(
+    {"challenge_token": text, "credential": credential},
+    {"email": email, "password": any_text, "mode": mode},
+    closed=True,
+)
+PROOF = RequestBody(
+    optional={"password": text, "otp": text, "challenge_token": text, "credential": credential}, closed=True
+)
+PASSKEY_REGISTRATION = RequestBody({"name": text, "challenge_token": text, "credential": credential}, closed=True)
+PASSKEY_NAME = RequestBody({"name": text}, closed=True)
 
 API_TOKEN = RequestBody(
     {"name": text},

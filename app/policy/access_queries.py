@@ -23,11 +23,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import CTE
 
+from app.core.auth_providers import DEFAULT_PROVIDER
 from app.core.bindings import BoundParameter, parameter, slot
 from app.core.caller import Caller
 from app.core.clock import utc_now
 from app.db.base import Timestamp
-from app.db.models import ACCESS_EXPIRY, VERSION, Permission, Policy, Role, Session, User
+from app.db.models import ACCESS_EXPIRY, PASSKEYS, VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
 from app.policy.access_expiry import NO_ENDS, PolicyEnds, json_rows, parse_ends, policy_ends, valid_access
 from app.policy.api_token_scope import APITokenScope, parse_scope, scope_columns, token_owner
@@ -98,7 +99,9 @@ def _matches_caller(caller: Caller, row: FromClause) -> ColumnElement[bool]:
 def _is_live(caller: Caller, me: FromClause, now: datetime | BoundParameter) -> ColumnElement[Any]:
     if caller.tfa_setup_required:
         is_live = _is_live(caller._replace(tfa_setup_required=False), me, now)
-        return case((~is_live, literal(0)), (me.c.tfa_secret.is_(None), literal(TFA_SETUP_REQUIRED)), else_=literal(1))
+        own_passkey = select(1).where(PASSKEYS.c.user == me.c.id, me.c.provider == DEFAULT_PROVIDER).correlate(me)
+        has_none = and_(me.c.tfa_secret.is_(None), ~exists(own_passkey))
+        return case((~is_live, literal(0)), (has_none, literal(TFA_SETUP_REQUIRED)), else_=literal(1))
     if caller.session is None:
         return true()
     session = and_(_SESSIONS.c.token == literal(parameter(caller.session), Text()), _SESSIONS.c.user == me.c.id)

@@ -115,6 +115,9 @@ ROLLCALL_LOSSES: dict[tuple[str, str], str] = {
     ("rollcall_password_history", "users who may choose former passwords again"): """
         SELECT DISTINCT CAST("user" AS text) AS row FROM rollcall_password_history
     """,
+    ("rollcall_passkeys", "users whose passkeys become invalid"): """
+        SELECT DISTINCT CAST("user" AS text) AS row FROM rollcall_passkeys
+    """,
     ("rollcall_outbox", "queued mails that were not sent"): """
         SELECT kind || ', due ' || due AS row FROM rollcall_outbox WHERE sent IS NULL
     """,

@@ -51,7 +51,7 @@ def operations(document):
 
 # the endpoints themselves decide which paths are served, among all paths made of the words they know
 ID = "some-key"
-DEEP_MODULES = {"users": ("me", "account_security", "api_tokens"), "permissions": ("me",)}
+DEEP_MODULES = {"users": ("me", "account_security", "api_tokens", "passkeys"), "permissions": ("me",)}
 """The roots with paths of three more segments, and the modules with the words of those."""
 
 
@@ -62,7 +62,8 @@ def path_words(*modules):
 
 def candidate_paths(roots):
     yield "/graphql/system"
-    words = path_words("me", "access", "account_security", "api_tokens", "account", "auth", "server", "system_api")
+    words = path_words("me", "access", "account_security", "account", "auth", "server", "system_api")
+    words |= path_words("api_tokens", "passkeys")
     for root in roots:
         paths = (segments for number in range(3) for segments in product(words, repeat=number))
         yield from ("/".join(("", root, *segments)) for segments in paths)

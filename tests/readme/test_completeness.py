@@ -14,6 +14,7 @@ from tests.compat import test_directus_tools
 from tests.ldap import test_documentation as test_ldap
 from tests.ldap import test_settings as test_ldap_settings
 from tests.metrics import test_documentation
+from tests.passkeys import test_configuration
 from tests.readme import (
     test_api_tokens,
     test_custom_fields,
@@ -107,6 +108,9 @@ TESTS_BY_BLOCK = {
         ],
         "A sign-in": [test_ldap.test_the_first_example_signs_a_user_in],
         "Users": [test_ldap.test_the_limit_of_the_page_is_that_of_the_tested_directory],
+    },
+    "operations/passkeys.md": {
+        "Configuration": [test_configuration.test_users_sign_in_with_the_configuration_of_the_page]
     },
     "operations/single-sign-on.md": {"An example": [test_settings.test_the_examples_of_the_page_are_valid] * 2},
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},

@@ -167,16 +167,18 @@ def test_the_table_of_accounts_lists_every_root_field_with_its_arguments():
 
     assert listed == {name: set(roots[name].args) for name in listed}
     added = {"users_me_sessions", "users_sessions", "users_me_tokens", "users_tokens"}
+    added |= {"users_me_passkeys", "users_passkeys"}
     added |= {"create_tokens_item", "delete_tokens_item"}
     assert mutations - {"access_simulate"} | added == set(listed)
 
 
 async def test_every_path_of_the_table_of_accounts_exists(readonly_db):
-    paths = re.findall(r"`(GET|POST|DELETE) (/\S+)`", section("reference/graphql.md", "Accounts"))
+    paths = re.findall(r"`(GET|POST|PATCH|DELETE) (/\S+)`", section("reference/graphql.md", "Accounts"))
     async with served(readonly_db.settings) as client:
         for method, path in paths:
             existing = path.replace("ID", uid("vi")).replace("SESSION", "0" * 16).replace("TOKEN", uid("token"))
+            existing = existing.replace("PASSKEY", uid("passkey"))
             response = await client.request(method, existing)
             assert "ROUTE_NOT_FOUND" not in response.text, (method, path)
 
-    assert len(paths) == 32
+    assert len(paths) == 41

@@ -18,6 +18,7 @@ from app.graphql.documents.operation import Operation
 SENSITIVE_MUTATIONS = frozenset(
     {
         "auth_login",
+        "auth_passkey_login",
         "auth_refresh",
         "auth_password_request",
         "auth_password_reset",
@@ -29,6 +30,9 @@ SENSITIVE_MUTATIONS = frozenset(
         "users_me_tfa_enable",
         "users_me_tfa_disable",
         "users_me_tfa_recovery_codes",
+        "users_me_passkeys_options",
+        "users_me_passkeys_create",
+        "users_me_passkeys_revoke",
         "utils_hash_generate",
         "utils_hash_verify",
     }

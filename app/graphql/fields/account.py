@@ -147,28 +147,30 @@ async def _login(
 ) -> SimpleNamespace:
     if directory.services.settings.auth_disable_default:
         raise InvalidProviderConfig("default")
-    tokens = await LoginService(directory).login(Credentials(email, password, otp), _mode(mode))
-    return _tokens(directory, tokens)
+    tokens = await LoginService(directory).login(Credentials(email, password, otp), token_mode(mode))
+    return issued_tokens(directory, tokens)
 
 
 async def _refresh(
     directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None
 ) -> SimpleNamespace:
-    return _tokens(directory, await SessionService(directory).refresh(refresh_token, _mode(mode)))
+    return issued_tokens(directory, await SessionService(directory).refresh(refresh_token, token_mode(mode)))
 
 
 async def _logout(directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None) -> bool:
-    expired_cookie = await SessionService(directory).logout(refresh_token, _mode(mode))
-    if _mode(mode) is not TokenMode.JSON:
+    expired_cookie = await SessionService(directory).logout(refresh_token, token_mode(mode))
+    if token_mode(mode) is not TokenMode.JSON:
         directory.response_cookies += (expired_cookie,)
     return True
 
 
-def _mode(value: enum.Enum | None) -> TokenMode:
+def token_mode(value: enum.Enum | None) -> TokenMode:
+    """Return the mode that an argument names, by default JSON."""
     return TokenMode(value.value) if value else TokenMode.JSON
 
 
-def _tokens(directory: Directory, tokens: Tokens) -> SimpleNamespace:
+def issued_tokens(directory: Directory, tokens: Tokens) -> SimpleNamespace:
+    """Return the tokens of a field's result, and set the cookies."""
     directory.response_cookies += tokens.cookies
     expires = str(round(tokens.expires.total_seconds() * 1000))
     return SimpleNamespace(access_token=tokens.access, expires=expires, refresh_token=tokens.refresh)

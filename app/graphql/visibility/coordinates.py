@@ -26,7 +26,15 @@ EMPTY_FIELD = "_empty"
 REQUIRED_COLLECTIONS = {"permissions_me": "directus_permissions", "policies_me_globals": "directus_policies"}
 """Root fields that are visible only with read access to a collection, as in Directus."""
 
-ADMIN_FIELDS = ("users_sessions", "users_sessions_revoke", "users_tokens", "access_simulate", "access_who_can")
+ADMIN_FIELDS = (
+    "users_sessions",
+    "users_sessions_revoke",
+    "users_tokens",
+    "users_passkeys",
+    "users_passkeys_revoke",
+    "access_simulate",
+    "access_who_can",
+)
 """Root fields that only admins see."""
 
 USER_MUTATIONS = ("create_tokens_item", "delete_tokens_item")

@@ -1,4 +1,4 @@
-"""Endpoints below a user's path: the sessions, two-factor authentication, and the way to those of API tokens."""
+"""Endpoints below a user's path: sessions, two-factor authentication, and the way to API tokens and passkeys."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +11,7 @@ from app.flows.tfa_policy import OPERATIONS_BEFORE_TFA, FlowOperation
 from app.flows.two_factor import TwoFactorService
 from app.http.collection_request import CollectionRequest, Handler
 from app.http.endpoints.api_tokens import api_token_handler
+from app.http.endpoints.passkeys import REGISTRATION_ROUTES, passkey_handler
 from app.http.response import NO_CONTENT, Response, data_response
 from app.openapi.request_bodies import EMPTY, OTP, PASSWORD_PROOF, TFA_ACTIVATION, RequestBody
 
@@ -27,7 +28,7 @@ def account_security_handler(method: str, steps: tuple[str, ...]) -> Handler | N
             return partial(_revoke_sessions, user=user, session=next(iter(keys), None))
         case ("POST", "tfa", "disable") if user is not None:
             return partial(_disable_tfa_for, user=user)
-    if handler := api_token_handler(method, user, steps[1:]):
+    if handler := api_token_handler(method, user, steps[1:]) or passkey_handler(method, user, steps[1:]):
         return handler
     _, tfa_handler = TFA_ROUTES.get((method, "/".join(steps[1:])), (None, None))
     return tfa_handler if user is None else None
@@ -88,6 +89,7 @@ TFA_ROUTES: Mapping[tuple[str, str], tuple[FlowOperation, Handler]] = {
     ("POST", "tfa/enable"): (FlowOperation.ENABLE_TFA, _enable_tfa),
     ("POST", "tfa/disable"): (FlowOperation.DISABLE_TFA, _disable_tfa),
     ("POST", "tfa/recovery-codes"): (FlowOperation.CREATE_RECOVERY_CODES, _create_recovery_codes),
+    **REGISTRATION_ROUTES,
 }
 """The operation and the handler of each method and path below `/users/me`."""
 PATHS_BEFORE_TFA = frozenset(

@@ -11,6 +11,7 @@ from app.flows.session import SessionService
 from app.flows.tfa_policy import FlowOperation
 from app.flows.tokens import TokenMode
 from app.http.authentication import Authenticator
+from app.http.endpoints.passkeys import PASSKEY_ROUTES
 from app.http.endpoints.single_sign_on import provider_routes
 from app.http.endpoints.token_response import tokens_response
 from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
@@ -83,6 +84,7 @@ async def _reset_password(request: FlowRequest) -> Response:
 LOGIN_ROUTE: FlowRoutes = {("POST", "/auth/login"): FlowRoute(FlowOperation.LOGIN, _login)}
 ROUTES: FlowRoutes = {
     ("GET", "/auth"): FlowRoute(FlowOperation.LIST_AUTH_PROVIDERS, _list_providers),
+    **PASSKEY_ROUTES,
     ("POST", "/auth/refresh"): FlowRoute(FlowOperation.REFRESH, _refresh),
     ("POST", "/auth/logout"): FlowRoute(FlowOperation.LOGOUT, _logout),
     ("POST", "/auth/password/request"): FlowRoute(FlowOperation.REQUEST_PASSWORD_RESET, _request_password_reset),

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, literal, select, true
+from sqlalchemy import ColumnElement, Select, Text, exists, literal, select, true
 
 from app.core.auth_providers import DEFAULT_PROVIDER
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.email_addresses import email_spellings
 from app.core.errors import RollcallError
 from app.core.values import is_storable
-from app.db.models import Settings, User
+from app.db.models import PASSKEYS, Settings, User
 from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
 from app.query.collection import USERS
@@ -37,7 +37,9 @@ def _exactly_one(rows: Select[Any]) -> Select[Any]:
 
 
 def _select_account(condition: ColumnElement[bool]) -> Select[Any]:
-    return _exactly_one(select(*(_USERS.c[name] for name in _COLUMNS)).where(condition).order_by(_USERS.c.id))
+    has_passkeys = exists(select(1).where(PASSKEYS.c.user == _USERS.c.id).correlate(_USERS)).label("has_passkeys")
+    columns = (*(_USERS.c[name] for name in _COLUMNS), has_passkeys)
+    return _exactly_one(select(*columns).where(condition).order_by(_USERS.c.id))
 
 
 # Built once, because the reader caches the compiled form of each statement object.
@@ -57,6 +59,12 @@ class Account:
     password: str | None = field(repr=False)
     """The hash; None if no password is set yet."""
     tfa_secret: str | None = field(repr=False)
+    has_passkeys: bool = False
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether the user has set up two-factor authentication: one-time passwords, or a passkey that signs in."""
+        return self.tfa_secret is not None or (self.has_passkeys and self.provider == DEFAULT_PROVIDER)
 
     @property
     def can_use_password(self) -> bool:

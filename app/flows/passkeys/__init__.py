@@ -1,0 +1,1 @@
+"""Passkeys: registered by their users, and used to sign in, alone or as the second factor."""

@@ -1,0 +1,1 @@
+"""Passkeys: the ceremonies of WebAuthn, without their storage."""
