@@ -68,6 +68,16 @@ class LoginService:
         has_tfa = account.has_second_factor
         return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
 
+    async def authenticate(self, credentials: Credentials) -> Account:
+        """Return the account that a password, and a one-time password if one is required, belong to.
+
+        Raises:
+            InvalidCredentials, InvalidOtp: As `login`.
+        """
+        account = await self.check_password(credentials.email, credentials.password)
+        await check_second_factor(self._services, account, credentials.otp, passkey=None)
+        return account
+
     async def check_password(self, email: str, password: str) -> Account:
         """Return the account with this email and password.
 

@@ -59,7 +59,7 @@ class Account:
     password: str | None = field(repr=False)
     """The hash; None if no password is set yet."""
     tfa_secret: str | None = field(repr=False)
-    has_passkeys: bool = False
+    has_passkeys: bool = field(default=False, compare=False)
 
     @property
     def has_second_factor(self) -> bool:
