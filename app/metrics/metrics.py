@@ -36,7 +36,7 @@ class Metrics:
         self.sign_ins = self._counter("sign_ins", "Attempts to sign in", "method", "outcome")
         self.lockouts = self._counter("lockouts", "Addresses or accounts locked out after too many failures", "kind")
         self.mails = self._counter("mails", "Attempts to send a mail", "outcome")
-        self.job_runs = self._counter("job_runs", "Runs of periodic jobs", "job", "outcome")
+        self.job_runs = self._counter("job_runs", "Runs of periodic jobs", "job_name", "outcome")
         self.counter_from("process_cpu_seconds", "CPU time of the server processes", _cpu_seconds)
         self.gauge("processes", "Server processes that are running", lambda: {(): 1})
 
