@@ -56,13 +56,15 @@ async def timed(client, email, password) -> float:
         (("vi@example.com", "wrong"), ("nobody@example.com", "wrong")),
         (("sue@example.com", PASSWORD), ("vi@example.com", "wrong")),
         (("ida@example.com", PASSWORD), ("nobody@example.com", "wrong")),
+        (("sam@example.com", PASSWORD), ("nobody@example.com", "wrong")),
     ],
-    ids=["existing or missing", "suspended or wrong", "invited or missing"],
+    ids=["existing or missing", "suspended or wrong", "invited or missing", "linked to a provider or missing"],
 )
 async def test_all_failed_logins_take_equally_long(writable_db, first_login, second_login):
     async with writable_db.database.transaction() as connection:
-        for name in ("vi", "sue", "ida"):
+        for name in ("vi", "sue", "ida", "sam"):
             await connection.execute(update(User).where(User.id == uid(name)).values(password=hash_password(PASSWORD)))
+        await connection.execute(update(User).where(User.id == uid("sam")).values(provider="github"))
         await connection.execute(update(Settings).values(auth_login_attempts=None))
     async with served(writable_db.settings.model_copy(update=DEFAULT_HASH_SETTINGS)) as client:
         durations: tuple[list[float], list[float]] = ([], [])
