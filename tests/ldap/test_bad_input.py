@@ -12,7 +12,7 @@ from app.flows.single_sign_on import failures
 from tests.base_data import uid
 from tests.flows.inviters import update_settings
 from tests.http.clients import data_of, error_of, send
-from tests.ldap import slapd
+from tests.ldap import misbehaving, slapd
 from tests.logs import captured_logs
 from tests.security.test_timing import are_different
 from tests.single_sign_on.conftest import counts, row_of
@@ -52,6 +52,20 @@ async def test_no_other_text_is_a_user_or_a_password(connect, directory):
 
     assert len(bodies) == 1
     assert await counts(server.system) == before
+
+
+async def test_credentials_that_cannot_be_right_never_reach_a_directory(connect, fake):
+    """This directory would accept any password."""
+    fake.responses = list(misbehaving.GOOD)
+    server = await connect(fake.url)
+    before = fake.connections
+    for password in ("\0", f"{slapd.PASSWORD}\0", "p" * 1025):
+        assert error_of(await server.sign_in("kim", password)) == WRONG
+    for identifier in ("\0", "kim\0", "k" * 1025):
+        assert error_of(await server.sign_in(identifier)) == WRONG
+    assert fake.connections == before
+
+    data_of(await server.sign_in("kim"))
 
 
 @pytest.mark.parametrize("body", [{"identifier": "", "password": "x"}, {"identifier": "kim", "password": ""}, {}])
