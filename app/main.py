@@ -4,7 +4,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 
 import structlog
@@ -22,6 +22,7 @@ from app.extensions.loading import Register, load_extensions
 from app.flows.access.expiry_job import AccessExpiryJob
 from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
+from app.flows.realtime.hub import RealtimeHub
 from app.flows.retention_job import RetentionJob
 from app.flows.service_metrics import OutboxMetrics, register_readings
 from app.graphql.schema import schema_for
@@ -55,6 +56,7 @@ from app.http.middleware import (
     request_limiter,
 )
 from app.http.termination import drained_before_termination
+from app.http.websocket.gateway import WebSocketGateway
 from app.metrics.exporter import MetricsExporter
 from app.metrics.exposition import metrics_server
 from app.metrics.shared_folder import SharedFolder
@@ -97,12 +99,15 @@ class RollcallApp(HTTPMiddleware):
         authenticator: Authenticator,
         uploads: Mapping[str, UploadEndpoint] | None = None,
         build_endpoints: EndpointBuilder | None = None,
+        hub: RealtimeHub | None = None,
     ) -> None:
+        self._hub = hub
         self.router, self._services, self._build_endpoints = router, services, build_endpoints
         self._schema_token, self._refreshing = UNKNOWN_SCHEMA, asyncio.Lock()
         settings = services.settings
+        limiter = request_limiter(services.rates, authenticator, services.metrics)
         options = MiddlewareOptions(
-            limiter=request_limiter(services.rates, authenticator, services.metrics),
+            limiter=limiter,
             cors=Cors.from_settings(settings),
             csrf_check=CsrfCheck(settings),
             error_headers=ExpiredSessionCookie(services, authenticator),
@@ -117,6 +122,7 @@ class RollcallApp(HTTPMiddleware):
                 services.metrics,
             ),
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
+            websockets=None if hub is None else WebSocketGateway(hub, authenticator, settings, limiter),
         )
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
 
@@ -124,6 +130,8 @@ class RollcallApp(HTTPMiddleware):
         """Tell load balancers to send no more requests, and clients to send the next one on another connection."""
         self._services.lifecycle.phase = Phase.DRAINING
         super().drain()
+        if self._hub is not None:
+            self._hub.drain()
 
     async def _is_schema_current(self) -> bool:
         """Return whether the schema is the loaded one, without a transaction: any request may ask for this."""
@@ -149,6 +157,8 @@ class RollcallApp(HTTPMiddleware):
             await asyncio.to_thread(schema_for, loaded.registry, services.root_fields)
             self.use_endpoints(*self._build_endpoints(services))
             self._services, self._schema_token = services, loaded.token
+            if self._hub is not None:
+                self._hub.use_services(services)
             log.info("schema_loaded", custom_fields=count_custom_fields(loaded.registry))
 
 
@@ -182,6 +192,7 @@ def create_app(
     services = services.with_registry(BUILT_IN, UNKNOWN_SCHEMA)  # the first statement finds out what it is
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
     directus_cache_job, access_expiry_job = DirectusCacheJob(services), AccessExpiryJob(services)
+    hub = RealtimeHub(services) if settings.websockets_enabled else None
     outbox_metrics = OutboxMetrics(services)
     register_readings(services)
     exporter = MetricsExporter(services.metrics, SharedFolder.from_environment())
@@ -208,6 +219,7 @@ def create_app(
                 access_expiry_job.running(),
                 _running_metrics(settings, outbox_metrics, exporter),
                 running_extensions(loaded, services),
+                nullcontext() if hub is None else hub.running(),
             ):
                 services.lifecycle.phase = Phase.READY
                 with drained_before_termination(app.drain, settings.shutdown_delay):
@@ -225,7 +237,7 @@ def create_app(
         return endpoints, {FILES: FileUploadEndpoint(services, authenticator)}
 
     endpoints, uploads = build_endpoints(services)
-    app = RollcallApp(endpoints, Router(lifespan=lifespan), services, authenticator, uploads, build_endpoints)
+    app = RollcallApp(endpoints, Router(lifespan=lifespan), services, authenticator, uploads, build_endpoints, hub)
     return app
 
 

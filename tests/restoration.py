@@ -18,7 +18,14 @@ DESCRIPTIONS = ("directus_collections", "directus_fields", "directus_relations")
 TABLES = [table for table in DIRECTUS_TABLES if table.name not in DESCRIPTIONS]
 """The tables that are copied, in an order in which rows can be inserted."""
 TABLES_WITH_SEQUENCES = ("directus_activity", "directus_permissions", "directus_revisions", "directus_settings")
-KEPT_TABLES = {"rollcall_event_capture", "rollcall_lock", "rollcall_origin", "rollcall_tasks", "rollcall_version"}
+KEPT_TABLES = {
+    "rollcall_event_capture",
+    "rollcall_events",
+    "rollcall_lock",
+    "rollcall_origin",
+    "rollcall_tasks",
+    "rollcall_version",
+}
 ROLLCALL_TABLES = [
     table.name
     for table in reversed(Base.metadata.sorted_tables)

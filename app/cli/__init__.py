@@ -197,7 +197,6 @@ def serve_http(
         host=host,
         port=port,
         lifespan="on",
-        ws="none",  # uvicorn's WebSocket implementations log request URLs, tokens included, at any log level
         log_config=None,
         access_log=False,
         server_header=False,

@@ -68,7 +68,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.connected_at = self.loop.time()
         self._start_timer(self._limits.head_timeout, self._check_head)
         if len(self.connections) > self._connection_limit.maximum:
-            self._connection_limit.make_room(cast("set[LimitedHttpProtocol]", self.connections), self)
+            # WebSocket connections count as well, but are closed by their own limits.
+            others = [each for each in self.connections if isinstance(each, LimitedHttpProtocol)]
+            self._connection_limit.make_room(others, self)
 
     @property
     def peer_address(self) -> str:
@@ -127,6 +129,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._phase is _Phase.BODY and self.cycle.response_complete and not self.transport.is_closing():
             self._start_timer(DISCARD_SECONDS, self.transport.close)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the WebSocket protocol, whose limits apply from now on."""
+        super().handle_websocket_upgrade()
+        self._stop_timer()
+        self._phase = _Phase.END
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that cannot be parsed, or whose head is too large."""

@@ -15,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 
 from app.cli.connection_limit import ConnectionLimit
 from app.cli.http_protocol import HttpLimits, LimitedHttpProtocol
+from app.cli.websocket_protocol import LimitedWebSocketProtocol
 from app.core.config import Settings
 from app.metrics.exposition import metrics_server
 from app.metrics.shared_folder import FOLDER_VARIABLE, SharedFolder
@@ -29,7 +30,7 @@ Address = tuple[Any, ...]
 
 def serve_with(workers: int, settings: Settings, **options: Any) -> None:
     """Serve the application with this many processes until stopped; the options are uvicorn's."""
-    options["http"] = http_protocol(settings)
+    options |= {"http": http_protocol(settings), **websocket_options(settings)}
     if workers == 1:
         uvicorn.run(APPLICATION, factory=True, **options)
         return
@@ -60,6 +61,19 @@ def http_protocol(settings: Settings) -> Any:
         limits=HttpLimits.from_settings(settings),
         connection_limit=ConnectionLimit.from_settings(settings),
     )
+
+
+def websocket_options(settings: Settings) -> dict[str, Any]:
+    """Return uvicorn's options for WebSocket connections. Without compression, no message grows when it is read."""
+    if not settings.websockets_enabled:
+        return {"ws": "none"}
+    return {
+        "ws": LimitedWebSocketProtocol,
+        "ws_max_size": settings.websockets_max_message_size,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": settings.websockets_heartbeat_period,
+        "ws_ping_timeout": settings.websockets_heartbeat_period,
+    }
 
 
 class ReusePortSocket(socket.socket):

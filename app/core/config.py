@@ -474,6 +474,41 @@ class Settings(BaseSettings):
     http_body_min_rate: int = Field(
         500, ge=1, description="Minimum rate in bytes per second at which a body has to arrive"
     )
+    websockets_enabled: bool = Field(
+        False, description="Whether WebSocket connections are accepted, and events captured"
+    )
+    websockets_graphql_enabled: bool = Field(True, description="Whether /graphql/system serves GraphQL subscriptions")
+    websockets_graphql_auth: Literal["public", "handshake", "strict"] = Field(
+        "handshake",
+        description="When clients authenticate: with the first message if they want (`public`), with the first message "
+        "(`handshake`), or when they connect (`strict`)",
+    )
+    websockets_graphql_auth_timeout: int = Field(10, ge=1, description="Maximum seconds until the first message")
+    websockets_graphql_conn_limit: int = Field(1000, ge=1, description="Maximum number of its connections per process")
+    websockets_rest_enabled: bool = Field(True, description="Whether /websocket serves the SDK's `realtime()`")
+    websockets_rest_auth: Literal["public", "handshake", "strict"] = Field(
+        "handshake", description="The same as WEBSOCKETS_GRAPHQL_AUTH for /websocket"
+    )
+    websockets_rest_auth_timeout: int = Field(
+        10, ge=1, description="Maximum seconds until the first message, and until an expired token is renewed"
+    )
+    websockets_rest_conn_limit: int = Field(1000, ge=1, description="Maximum number of its connections per process")
+    websockets_heartbeat_enabled: bool = Field(True, description="Whether /websocket sends pings as messages")
+    websockets_heartbeat_period: int = Field(30, ge=1, description="Seconds between two pings of a connection")
+    websockets_user_conn_limit: int = Field(
+        50, ge=1, description="Maximum number of connections per process of one user, or of one IP address without one"
+    )
+    websockets_max_subscriptions: int = Field(100, ge=1, description="Maximum number of subscriptions of a connection")
+    websockets_max_rows: int = Field(
+        10_000, ge=1, description="Maximum number of rows that a subscription sees, except those of admins"
+    )
+    websockets_max_message_size: int = Field(
+        65_536, ge=1024, description="Maximum size of a message of a client in bytes"
+    )
+    websockets_max_messages: int = Field(50, ge=1, description="Maximum number of messages of a client per second")
+    websockets_max_queue: int = Field(
+        1000, ge=1, description="Maximum number of messages that wait for a slow client before it is disconnected"
+    )
     max_connections: int = Field(
         5000,
         ge=10,

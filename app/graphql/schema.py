@@ -58,6 +58,7 @@ from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAcces
 from app.graphql.fields.schema_changes import define_schema_change_types, schema_mutations
 from app.graphql.fields.server import define_server_types, server_queries
 from app.graphql.fields.simulations import define_simulation_types, simulation_mutations
+from app.graphql.fields.subscription_fields import subscriptions
 from app.graphql.plans.cache import PlanCache
 from app.graphql.types.builder import TypeBuilder
 from app.graphql.types.scalars import SCALARS
@@ -327,9 +328,11 @@ def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ..
         added = (field for fields in additions for field in fields(types))
         own_mutations = (*accounts, *collection_mutations, *added)
         types.define_type("Mutation", (*own_mutations, *extension_root_fields(root_fields, "Mutation")))
+        types.define_type("Subscription", subscriptions(types))
         return RollcallSchema(
             types.get_type("Query"),
             types.get_type("Mutation"),
+            types.get_type("Subscription"),
             extensions=[VisibilityExtension],
             execution_context_class=FinishedValueExecutor,
             config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),

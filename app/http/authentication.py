@@ -51,22 +51,30 @@ class Authenticator:
             TokenExpired: The token has expired.
             InvalidToken: The token is invalid in any other way.
         """
+        return self.credentials(head).caller
+
+    def credentials(self, head: RequestHead) -> CachedCaller:
+        """Return the same, with the time at which the token expires."""
         key = (head.authorization, head.cookie, head.forwarded_for, head.query, head.peer)
         cached = self._callers.get(key, None)
         if cached is not None and self._now() < cached.expires:
-            return cached.caller
-        read = self._read(head)
+            return cached
+        read = self.token_credentials(self._token(head), self.client_ip(head))
         if sum(len(part or "") for part in key) <= MAX_CACHED_BYTES:
             self._callers.set(key, read)
-        return read.caller
+        return read
+
+    def is_identified_by_cookie(self, head: RequestHead) -> bool:
+        """Return whether the session cookie is the only credential of a request."""
+        cookies = cookie_parser(head.cookie.decode("latin-1"))
+        return bool(cookies.get(self._cookie)) and self._token(head) == cookies[self._cookie]
 
     def client_ip(self, head: RequestHead) -> str | None:
         """Return the client's IP address, taking trusted proxies into account."""
         return client_address(head.peer, head.forwarded_for.decode("latin-1"), self._trust)
 
-    def _read(self, head: RequestHead) -> CachedCaller:
-        ip = self.client_ip(head)
-        token = self._token(head)
+    def token_credentials(self, token: str | None, ip: str | None) -> CachedCaller:
+        """Return the caller with this token, anonymous without one; raises as `authenticate`."""
         if not token:
             return CachedCaller(Caller(ip=ip), float("inf"))
         if not is_storable(token):

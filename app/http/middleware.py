@@ -101,6 +101,8 @@ class MiddlewareOptions(NamedTuple):
     """What creates a span for each request, if anything."""
     admission: Admission | None = None
     """What bounds the requests that run at once, if anything."""
+    websockets: ASGIApp | None = None
+    """Serves WebSocket connections; without it they are rejected."""
 
 
 class HTTPMiddleware:
@@ -111,7 +113,8 @@ class HTTPMiddleware:
     the `uploads` endpoints are exempt. Responses to requests with credentials get `no-store`, all others
     `no-cache`; every response gets `nosniff`. The request id is returned if the client sent one, and with every error.
 
-    Scopes other than HTTP go to `lifespan`: it starts and stops the application and closes WebSocket connections.
+    Scopes other than HTTP go to `lifespan`: it starts and stops the application and closes WebSocket connections,
+    unless these are enabled.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class HTTPMiddleware:
         self._recorder, self._tracer = options.recorder, options.tracer
         self._admission = options.admission or Admission.unlimited()
         self._requests, self._other_queues = self._admission.requests, self._admission.other_queues
+        self._by_scope_type = {} if options.websockets is None else {"websocket": options.websockets}
         self._reports = bool(self._log_requests or self._recorder or self._tracer)
         self._unconditional = self._cors is None and self._limiter is None
         self._generation = 0
@@ -153,7 +157,7 @@ class HTTPMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._lifespan(scope, receive, send)
+            await self._by_scope_type.get(scope["type"], self._lifespan)(scope, receive, send)
             return
         if self._tracer is None:
             await self._handle(scope, receive, send)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.core.bindings import BoundParameter
@@ -37,6 +38,21 @@ from app.query.scoped import (
     all_of,
     any_of,
 )
+
+ROW_KEY = "$key"
+"""The response key of a row's key in a live query; no client can choose it."""
+KEYS = BoundParameter("keys", ("keys",), [], itemgetter("keys"), is_list=True)
+
+
+class LiveScope(NamedTuple):
+    """A query that is run again and again: for all its rows, and for those of them with certain keys.
+
+    Each row also has its key, under `ROW_KEY`, whether the caller may see that or not. Two scopes with equal `rows`
+    have equal results.
+    """
+
+    rows: ScopedRead
+    by_keys: ScopedRead
 
 
 class PolicyResolver:
@@ -76,6 +92,21 @@ class PolicyResolver:
         has_key = Comparison(Operand(read.collection.key), "_in", ValueList(tuple(keys)))
         scoped = self._scoped_read(read, self._readable_rows(read))
         return replace(scoped, where=all_of(has_key, scoped.where), limit=None, offset=0)
+
+    def scope_live(self, read: Read, max_rows: int) -> LiveScope:
+        """Return the query as a live one, without its order, its limit and its offset.
+
+        Raises:
+            Forbidden: As `scope`.
+        """
+        scoped = self._scoped_read(read, self._readable_rows(read))
+        key = Operand(read.collection.key)
+        cells = tuple(dict.fromkeys((*scoped.cells, Value(key))))
+        fields = (*scoped.output_fields, OutputField(ROW_KEY, cells.index(Value(key))))
+        order = (SortKey((), key, descending=False),)
+        rows = replace(scoped, cells=cells, output_fields=fields, order=order, limit=max_rows, offset=0, flat=False)
+        has_key = Comparison(key, "_in", ValueList((KEYS,)))
+        return LiveScope(rows, replace(rows, where=all_of(has_key, rows.where), limit=None))
 
     def _readable_rows(self, query: Read | Aggregation) -> Predicate:
         self._require_readable(query.collection)

@@ -36,6 +36,7 @@ SETTING_GROUPS = {
     "Files": r"storage_|files_|assets_",
     "Monitoring": r"metrics_|traces_",
     "Rate limits and retention": r"rate_limiter|redis|activity_|revisions_",
+    "Realtime": r"websockets_",
     "Limits": r"",
 }
 """Headings of the settings page, each with a pattern for the beginning of a name; the first that matches counts."""

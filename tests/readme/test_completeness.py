@@ -30,6 +30,7 @@ from tests.readme import (
 )
 from tests.readme.generated import rendered
 from tests.readme.pages import DOCS, README, ROOT, page
+from tests.realtime import test_clients
 from tests.single_sign_on import test_settings
 from tests.upgrade import test_report
 
@@ -158,6 +159,12 @@ TESTS_BY_BLOCK = {
         "GraphQL": [test_extensions.test_the_root_fields_read_and_rename_a_team],
         "Jobs": [test_extensions.test_the_job_suspends_users],
         "Tests": [test_extensions.test_the_example_test_of_an_extension_passes_in_another_folder],
+    },
+    "concepts/realtime.md": {
+        "GraphQL subscriptions": [
+            test_clients.test_graphql_ws_subscribes_as_documented,
+            test_clients.test_the_documented_subscription_is_sent_an_update,
+        ],
     },
 }
 BLOCK = re.compile(r"^```(\w*)\n.*?^```$", re.DOTALL | re.MULTILINE)

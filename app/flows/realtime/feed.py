@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 
 
 class EventFeed:
-    """Reads events in the background while it is running, and calls `handle` for each batch, one after the other.
+    """Reads events in the background while it is running, and calls `handle` for each batch in order.
 
-    Events are read only while it is `wanted`; the first batch after a pause is incomplete, so that nothing is missed.
-    If the database is unavailable, the feed goes on where it stopped once it is back. A batch whose handler fails is
-    followed by one that is incomplete.
+    Events are read only while it is `wanted`; the first batch after a pause has no events, only a position. If the
+    database is unavailable, the feed goes on where it stopped once it is back. A batch whose handler fails is followed
+    by one that is incomplete.
     """
 
     def __init__(self, services: Services, handle: Handler) -> None:
@@ -38,6 +38,7 @@ class EventFeed:
         self._handle = handle
         self._woken, self._wanted = asyncio.Event(), asyncio.Event()
         self._position: FeedPosition | None = None
+        self._has_failed = False
         self.is_ready = False
         """Whether every commit has its events by now: not before the transactions that were running have ended."""
 
@@ -76,7 +77,10 @@ class EventFeed:
                     await self._store.delete_old()
                 if not self.is_ready:
                     self.is_ready = await self._store.is_capture_complete()
-                    log.info("event_capture_started" if self.is_ready else "event_capture_waiting")
+                    if self.is_ready:
+                        log.info("event_capture_started")
+                    else:
+                        log.info("event_capture_waiting")
                 failures = 0
             except ServiceUnavailable:
                 failures += 1
@@ -96,18 +100,17 @@ class EventFeed:
             except Exception:  # the next batch lets the handler begin anew
                 failures += 1
                 log.exception("job_failed", job="event_feed")
-                self._position = None
+                self._position, self._has_failed = None, True
             await self._pause(failures)
 
     async def _read_batch(self) -> None:
         if self._position is None:
             position = await self._store.position()
-            await self._handle(EventBatch((), position, incomplete=True))
-            self._position = position
+            await self._handle(EventBatch((), position, incomplete=self._has_failed))
+            self._position, self._has_failed = position, False
             return
         batch = await self._store.read(self._position)
-        if batch.events or batch.incomplete:
-            await self._handle(batch)
+        await self._handle(batch)
         self._position = batch.position if self.wanted else None
 
     async def _pause(self, failures: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from app.flows.tfa_policy import OPERATIONS_BEFORE_TFA, FlowOperation
 from app.graphql.documents.operation import Operation
 
-ROOT_TYPES = ("Query", "Mutation")
+ROOT_TYPES = ("Query", "Mutation", "Subscription")
 SCHEMA_FIELDS = frozenset({"Query._empty", "Query.__schema", "Query.__type"})
 """Root fields that are no operation: introspection shows such a caller no more than an anonymous one."""
 OPERATION_OF_FIELD: Mapping[str, FlowOperation] = {

@@ -261,6 +261,11 @@ class TypeBuilder:
         return text if is_generated else eval(text, self._types)  # noqa: S307  # specs of this code, not of clients
 
 
+def mutated_type(collection: Collection) -> str:
+    """Return the name of the type of an event of a collection, and of the root field that subscribes to them."""
+    return f"{collection.name}_mutated"
+
+
 def input_type(action: str, collection: Collection) -> str:
     """Return the name of the input type with which a row is created or updated."""
     return f"{action}_{collection.name}_input"

@@ -70,8 +70,11 @@ class CallerSchema:
     @cached_property
     def schema(self) -> GraphQLSchema:
         """The schema that documents are validated with for error messages."""
-        query, mutation = (self._root(type_) for type_ in (self._full.query_type, self._full.mutation_type))
-        return GraphQLSchema(query, mutation, directives=self._full.directives, description=self._full.description)
+        roots = (self._full.query_type, self._full.mutation_type, self._full.subscription_type)
+        query, mutation, subscription = map(self._root, roots)
+        return GraphQLSchema(
+            query, mutation, subscription, directives=self._full.directives, description=self._full.description
+        )
 
     def _root(self, type_: GraphQLObjectType | None) -> GraphQLObjectType | None:
         """Return a root type with its visible fields; None if there are none."""

@@ -13,7 +13,13 @@ from graphql import (
 
 from app.graphql.documents.normalize_document import WITHOUT_READ_BACK
 from app.graphql.documents.normalize_values import TRAVERSES
-from app.graphql.types.builder import aggregate_object_type, aggregated_type, functions_type, input_type
+from app.graphql.types.builder import (
+    aggregate_object_type,
+    aggregated_type,
+    functions_type,
+    input_type,
+    mutated_type,
+)
 from app.graphql.visibility.extension_visibility import root_field_of
 from app.policy.schema_rights import ALL_SCHEMA_RIGHTS
 from app.policy.visibility import CollectionVisibility, SchemaVisibility
@@ -81,6 +87,7 @@ class VisibleCoordinates(CollectionVisibility):
         parts = (
             self._queries(),
             self._mutations(),
+            self._subscriptions(),
             self._collection_types(),
             self._input_types(),
             shared,
@@ -129,6 +136,12 @@ class VisibleCoordinates(CollectionVisibility):
                 yield from (f"Mutation.{name}{WITHOUT_READ_BACK}" for name in names)
             if collection in self.schema.delete and not collection.singleton:
                 yield from (f"Mutation.delete_{collection.short_name}_{part}" for part in ("items", "item"))
+
+    def _subscriptions(self) -> Iterator[str]:
+        yield "Subscription"
+        for collection in self.readable_fields:
+            name = mutated_type(collection)
+            yield from (f"Subscription.{name}", name, *(f"{name}.{member}" for member in ("key", "event", "data")))
 
     def _account_mutations(self) -> Iterator[str]:
         mutation = self._full.mutation_type

@@ -25,6 +25,7 @@ from app.core.errors import (
     ServiceUnavailable,
 )
 from app.graphql.fields.account import FieldCredentialsError
+from app.graphql.fields.subscription_fields import OVER_HTTP
 from app.graphql.plans.queries import GRAPHQL, BoundRequest, answer_from_plan
 from app.graphql.schema import schema_for
 from app.http.authentication import Authenticator
@@ -73,7 +74,9 @@ class GraphQLEndpoint:
                 if len(request.body) > MAX_INLINE_BYTES:
                     await services.planning.run(directory.owner, lambda: request.params)
                 planned = await answer_from_plan(directory, partial(self._bind, directory, request))
-                body = planned or await self._execute(directory, request.params, tuple(OperationType))
+                body = planned or await self._execute(
+                    directory, request.params, (OperationType.QUERY, OperationType.MUTATION)
+                )
             else:
                 body = await self._execute_get(scope["method"], directory, head.query)
         except RollcallError as error:
@@ -118,7 +121,9 @@ class GraphQLEndpoint:
                     operation_name=operation_name,
                     allowed_operation_types=allowed,
                 )
-        except InvalidOperationTypeError:
+        except InvalidOperationTypeError as error:
+            if error.operation_type is OperationType.SUBSCRIPTION:
+                raise GraphQLValidation([{"message": OVER_HTTP}]) from None
             raise MethodNotAllowed("GET", ("POST",)) from None
         return encode_result(result)
 

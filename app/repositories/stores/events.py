@@ -93,6 +93,22 @@ _READ = {
     )
     for dialect in DIALECTS
 }
+OWNED = ("directus_users", "directus_sessions", "rollcall_tokens")
+"""Collections whose events say that a user may have lost access; the key is that user's."""
+MAX_UNREAD_OWNERS = 100
+UNREAD_OWNERS = {
+    dialect: _bound(
+        f'(SELECT {owners} FROM (SELECT "key" FROM rollcall_events '
+        f"WHERE {_IS_RECENT[dialect].format(mark=':mark')} AND NOT {_IS_READ[dialect].format(mark=':mark')} "
+        f"AND collection IN {OWNED} LIMIT {MAX_UNREAD_OWNERS}) AS unread)",
+        mark=Text,
+    )
+    for dialect, owners in (
+        ("postgresql", 'CAST(json_agg("key") AS text)'),
+        ("sqlite", 'json_group_array("key")'),
+    )
+}
+"""A column with the owners in events that were committed after a mark, as a JSON list."""
 _RENEW = {
     dialect: _bound(
         "UPDATE rollcall_event_capture SET "

@@ -1,0 +1,401 @@
+"""The realtime hub: which subscriptions there are, and what each of them is sent after a commit."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+
+from app.core.caller import Caller
+from app.core.errors import InvalidCredentials, RollcallError, SchemaChanged, ServiceUnavailable, TwoFactorSetupRequired
+from app.flows.realtime.feed import EventFeed
+from app.flows.realtime.view import ChangeSink, View, ViewChange
+from app.policy.rules import Access
+from app.query.read import Read
+from app.query.scoped import ScopedRead
+from app.repositories.live_query import LiveQuery, LiveRows
+from app.repositories.services import Services
+from app.repositories.stores.events import OWNED, EventBatch, EventStore
+
+RIGHTS = ("directus_roles", "directus_policies", "directus_access", "directus_permissions")
+"""Collections whose rows decide what callers may do."""
+MAX_ATTEMPTS = 5
+"""How often rows are read again because rights have changed meanwhile."""
+CONCURRENT_READS = 8
+MAX_MOVED_ROWS = 1_000
+"""Number of changes from which on a subscription whose rights have changed ends, instead of being sent them."""
+TICK_SECONDS = 1.0
+REVALIDATE_SECONDS = 30.0
+"""How often the access of every member is checked, whether there are events or not: sessions end without any."""
+STARTING = "Realtime is starting; try again later"
+STOPPING = "The server is stopping; connect again"
+SUBSCRIBE_AGAIN = "Changes may have been missed; subscribe again"
+
+ReadBuilder = Callable[[Access], Read]
+"""Builds the query of a subscription for an access."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class Subscription:
+    """A caller's view of a collection, and where its changes go."""
+
+    def __init__(self, member: "HubMember", build: ReadBuilder, sink: ChangeSink, view: View) -> None:
+        self.member, self.build, self.sink, self.view = member, build, sink, view
+        self.seen: dict[str, int] | None = None
+        """What it had shown when it was paused."""
+
+
+class HubMember:
+    """A caller with a connection. `close` is called once its credentials are no longer valid."""
+
+    def __init__(self, caller: Caller, access: Access, close: Callable[[RollcallError], None]) -> None:
+        self.caller, self.access, self.close = caller, access, close
+        self.subscriptions: set[Subscription] = set()
+        self.revalidate_at = monotonic() + REVALIDATE_SECONDS
+
+
+class RealtimeHub:
+    """Delivers the changes of all subscriptions of one process.
+
+    Everything that it does with views happens one after the other. Before a change is sent, the statement that read it
+    has shown that the rights of its receivers were the ones it was scoped with.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._feed, self._store = EventFeed(services, self._handle), EventStore(services)
+        self._lock, self._positioned = asyncio.Lock(), asyncio.Event()
+        self._mark, self._is_draining = "", False
+        self._members: set[HubMember] = set()
+        self._views: dict[ScopedRead, set[Subscription]] = {}
+        self._max_rows = services.settings.websockets_max_rows
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Deliver changes while the block runs."""
+        async with self._feed.running():
+            ticker = asyncio.create_task(self._tick_forever(), name="realtime_ticker")
+            try:
+                yield
+            finally:
+                ticker.cancel()
+                with suppress(asyncio.CancelledError):
+                    await ticker
+
+    def use_services(self, services: Services) -> None:
+        """Use the services of another registry. Every connection ends, because its queries are of the earlier one."""
+        self._services = services
+        for member in tuple(self._members):
+            member.close(ServiceUnavailable(SUBSCRIBE_AGAIN))
+
+    def drain(self) -> None:
+        """End every connection and accept no other, because the process is going to stop."""
+        self._is_draining = True
+        for member in tuple(self._members):
+            member.close(ServiceUnavailable(STOPPING))
+
+    @property
+    def services(self) -> Services:
+        """The services with which callers are served now."""
+        return self._services
+
+    async def join(self, caller: Caller, close: Callable[[RollcallError], None]) -> HubMember:
+        """Return a new member.
+
+        Raises:
+            InvalidCredentials: The credentials belong to no active user, or the session has ended.
+            TwoFactorSetupRequired: The user must set up two-factor authentication first.
+            ServiceUnavailable: The database is unavailable, or not every write has its events yet.
+        """
+        if self._is_draining:
+            raise ServiceUnavailable(STOPPING)
+        if not self._feed.is_ready:
+            raise ServiceUnavailable(STARTING)
+        cache = self._services.access_cache
+        access = _usable(await cache.revalidate(caller, await cache.access(caller)))
+        member = HubMember(caller, access, close)
+        self._members.add(member)
+        self._feed.wanted = True
+        return member
+
+    def leave(self, member: HubMember) -> None:
+        """End a member's subscriptions without a message."""
+        self._members.discard(member)
+        for subscription in tuple(member.subscriptions):
+            self.unsubscribe(subscription)
+        if not self._members:
+            self._feed.wanted = False
+            self._positioned.clear()
+
+    def pause(self, member: HubMember) -> None:
+        """Send a member nothing until it is resumed, because its token has expired."""
+        self._members.discard(member)
+        for subscription in member.subscriptions:
+            if not subscription.view.is_open:
+                subscription.seen = dict(subscription.view.rows)
+            self._detach(subscription)
+
+    async def resume(self, member: HubMember, caller: Caller) -> None:
+        """Continue a paused member with new credentials, and send what has changed meanwhile; raises as `join`."""
+        cache = self._services.access_cache
+        access = _usable(await cache.revalidate(caller, await cache.access(caller)))
+        async with self._lock:
+            member.caller, member.access = caller, access
+            self._members.add(member)
+            self._feed.wanted = True
+            for subscription in tuple(member.subscriptions):
+                try:
+                    await self._attach_again(subscription)
+                except RollcallError as error:
+                    self._end(subscription, error)
+
+    async def _attach_again(self, subscription: Subscription) -> None:
+        view = await self._loaded_view(subscription.build, subscription.member.access)
+        if view is None or view.is_open or subscription.seen is None:
+            raise ServiceUnavailable(SUBSCRIBE_AGAIN)
+        await self._attach(subscription, view, subscription.seen)
+        subscription.seen = None
+
+    async def _attach(self, subscription: Subscription, view: View, seen: dict[str, int]) -> None:
+        """Attach a subscription to another view, and send the difference to what it has seen."""
+        changes = await self._difference(seen, view)
+        subscription.view = view
+        self._views.setdefault(view.query.scope.rows, set()).add(subscription)
+        if changes:
+            subscription.sink.send(changes)
+
+    async def subscribe(self, member: HubMember, build: ReadBuilder, sink: ChangeSink) -> Subscription:
+        """Return a subscription, which is sent what changes from now on.
+
+        Raises:
+            Forbidden: The caller may not read the collection or a field.
+            InvalidQuery: The query exceeds a limit.
+            InvalidCredentials: The credentials are no longer valid.
+            LimitExceeded: The caller sees too many rows.
+            ServiceUnavailable: The database is unavailable, or rights keep changing.
+        """
+        await self._positioned.wait()
+        async with self._lock:
+            for _ in range(MAX_ATTEMPTS):
+                await self._revalidate(member)
+                view = await self._loaded_view(build, member.access)
+                if view is not None:
+                    subscription = Subscription(member, build, sink, view)
+                    member.subscriptions.add(subscription)
+                    self._views.setdefault(view.query.scope.rows, set()).add(subscription)
+                    return subscription
+        raise ServiceUnavailable(SUBSCRIBE_AGAIN)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription without a message."""
+        subscription.member.subscriptions.discard(subscription)
+        self._detach(subscription)
+
+    def _detach(self, subscription: Subscription) -> None:
+        key = subscription.view.query.scope.rows
+        subscribers = self._views.get(key, set())
+        subscribers.discard(subscription)
+        if not subscribers:
+            self._views.pop(key, None)
+
+    async def _loaded_view(self, build: ReadBuilder, access: Access) -> View | None:
+        """Return the view of a query, loaded; None if rights have changed while it was."""
+        query = LiveQuery(build(access), access, self._services, self._max_rows + 1)
+        if subscribers := self._views.get(query.scope.rows):
+            return next(iter(subscribers)).view
+        view = View(query, self._max_rows)
+        if not view.is_open:
+            read = await query.read_all(self._mark)
+            if read.version != access.state.token:
+                return None
+            view.load(read.rows)
+        return view
+
+    async def _handle(self, batch: EventBatch) -> None:
+        """Deliver what a batch of events has changed."""
+        async with self._lock:
+            self._mark = batch.position.mark
+            self._positioned.set()
+            if not batch.events and not batch.incomplete:
+                return
+            events: dict[str, dict[str | None, str]] = defaultdict(dict)
+            for event in batch.events:
+                events[event.collection].setdefault(event.key, event.action)
+            await self._recheck(self._concerned(events) if not batch.incomplete else self._members)
+            await self._deliver(events, everything=batch.incomplete)
+
+    def _concerned(self, events: dict[str, dict[str | None, str]]) -> Collection[HubMember]:
+        """Return the members whose rights events may have changed."""
+        owners = {key for name in OWNED for key in events.get(name, ())}
+        if None in owners or any(name in events for name in RIGHTS):
+            return self._members
+        return [member for member in self._members if member.access.user in owners]
+
+    async def _deliver(self, events: dict[str, dict[str | None, str]], *, everything: bool) -> None:
+        work: list[tuple[View, dict[str, str]]] = []
+        for view in self._current_views():
+            actions = None if everything else view.touches(events)
+            if actions is None and view.is_open:
+                self._end_all(view, ServiceUnavailable(SUBSCRIBE_AGAIN))
+            elif actions is None:
+                await self._refresh(view)
+            else:
+                if actions:
+                    work.append((view, actions))
+                if view.may_refresh:
+                    await self._refresh(view)
+        for part in _parts(work):
+            reads = await asyncio.gather(*(view.query.read(tuple(actions), self._mark) for view, actions in part))
+            for (view, actions), read in zip(part, reads, strict=True):
+                await self._send(view, actions, read)
+
+    async def _send(self, view: View, actions: dict[str, str], read: LiveRows) -> None:
+        """Send the changes of a view, once they are read with the current rights of its subscribers."""
+        for _ in range(MAX_ATTEMPTS):
+            outdated = self._outdated(view, read)
+            if not outdated:
+                self._publish(view, view.apply(actions, read.rows))
+                return
+            mark = await self._recheck_from_now(outdated)
+            read = await view.query.read(tuple(actions), mark)
+        self._end_all(view, ServiceUnavailable(SUBSCRIBE_AGAIN))
+
+    async def _refresh(self, view: View) -> None:
+        """Send every change of a view."""
+        mark = self._mark
+        for _ in range(MAX_ATTEMPTS):
+            started = monotonic()
+            read = await view.query.read_all(mark)
+            outdated = self._outdated(view, read)
+            if outdated:
+                mark = await self._recheck_from_now(outdated)
+                continue
+            try:
+                self._publish(view, view.refresh(read.rows, started))
+            except RollcallError as error:
+                self._end_all(view, error)
+            return
+        self._end_all(view, ServiceUnavailable(SUBSCRIBE_AGAIN))
+
+    def _outdated(self, view: View, read: LiveRows) -> list[HubMember]:
+        """Return the subscribers of a view whose rights may be others by now than those it was read with."""
+        members = {subscription.member for subscription in self._subscribers(view)}
+        return [
+            member
+            for member in members
+            if member.access.state.token != read.version or read.owners is None or member.access.user in read.owners
+        ]
+
+    def _publish(self, view: View, changes: Sequence[ViewChange]) -> None:
+        if changes:
+            for subscription in self._subscribers(view):
+                subscription.sink.send(changes)
+
+    def _end_all(self, view: View, error: RollcallError) -> None:
+        for subscription in tuple(self._subscribers(view)):
+            self._end(subscription, error)
+
+    def _end(self, subscription: Subscription, error: RollcallError) -> None:
+        self.unsubscribe(subscription)
+        subscription.sink.end(error)
+
+    def _subscribers(self, view: View) -> Iterable[Subscription]:
+        return self._views.get(view.query.scope.rows, ())
+
+    def _current_views(self) -> Iterator[View]:
+        for subscribers in tuple(self._views.values()):
+            if first := next(iter(subscribers), None):
+                yield first.view
+
+    async def _recheck_from_now(self, members: Collection[HubMember]) -> str:
+        """Check the rights of members; return a mark from before that, after which other events need another check."""
+        mark = (await self._store.position()).mark
+        await self._recheck(members)
+        return mark
+
+    async def _recheck(self, members: Collection[HubMember]) -> None:
+        for part in _parts(tuple(members)):
+            await asyncio.gather(*(self._revalidate_or_close(member) for member in part))
+
+    async def _revalidate_or_close(self, member: HubMember) -> None:
+        try:
+            await self._revalidate(member)
+        except (InvalidCredentials, TwoFactorSetupRequired, SchemaChanged) as error:
+            self.leave(member)
+            member.close(error if isinstance(error, RollcallError) else ServiceUnavailable(SUBSCRIBE_AGAIN))
+
+    async def _revalidate(self, member: HubMember) -> None:
+        """Load a member's access anew if it has changed, and move its subscriptions to what it may see now."""
+        cache = self._services.access_cache
+        access = _usable(await cache.revalidate(member.caller, member.access))
+        cache.require_current_schema()
+        member.revalidate_at = monotonic() + REVALIDATE_SECONDS
+        if access is member.access:
+            return
+        member.access = access
+        for subscription in tuple(member.subscriptions):
+            try:
+                await self._move(subscription)
+            except RollcallError as error:
+                self._end(subscription, error)
+
+    async def _move(self, subscription: Subscription) -> None:
+        """Move a subscription to the view of its caller's present rights, and send the difference."""
+        old, access = subscription.view, subscription.member.access
+        query = LiveQuery(subscription.build(access), access, self._services, self._max_rows + 1)
+        if query.scope.rows == old.query.scope.rows:
+            return
+        new = await self._loaded_view(subscription.build, access)
+        if new is None or new.is_open or old.is_open:
+            raise ServiceUnavailable(SUBSCRIBE_AGAIN)
+        self._detach(subscription)
+        await self._attach(subscription, new, old.rows)
+
+    async def _difference(self, seen: dict[str, int], new: View) -> list[ViewChange]:
+        gone = [ViewChange("delete", key, None) for key in seen if key not in new.rows]
+        changed = [key for key, value in new.rows.items() if seen.get(key) != value]
+        if len(gone) + len(changed) > MAX_MOVED_ROWS:
+            raise ServiceUnavailable(SUBSCRIBE_AGAIN)
+        if not changed:
+            return gone
+        read = await new.query.read(changed, self._mark)
+        snapshot = View(new.query, self._max_rows)
+        snapshot.rows = dict(seen)
+        return [*gone, *snapshot.apply(dict.fromkeys(changed, "update"), read.rows)]
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                async with self._lock:
+                    await self._tick()
+            except ServiceUnavailable:
+                continue
+            except Exception:  # the next run may succeed
+                log.exception("job_failed", job="realtime_ticker")
+
+    async def _tick(self) -> None:
+        """Do what is due without an event: policies and sessions end, and views wait for their refresh."""
+        now, clock = monotonic(), self._services.clock
+        due = [member for member in self._members if now >= member.revalidate_at or member.access.has_expired(clock)]
+        await self._recheck(due)
+        for view in tuple(self._current_views()):
+            if view.may_refresh:
+                await self._refresh(view)
+
+
+def _usable(access: Access) -> Access:
+    """Return an access, unless its caller must set up two-factor authentication first."""
+    if access.tfa_setup_required:
+        raise TwoFactorSetupRequired
+    return access
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + CONCURRENT_READS] for start in range(0, len(items), CONCURRENT_READS))

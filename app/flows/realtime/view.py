@@ -1,0 +1,119 @@
+"""A view: what a live query has shown so far, and the changes from that to what it shows now."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic
+from typing import Any, NamedTuple, Protocol
+
+from app.core.errors import LimitExceeded, RollcallError
+from app.policy.resolver import ROW_KEY
+from app.query.results import Row
+from app.repositories.live_query import LiveQuery
+
+CREATE, UPDATE, DELETE = "create", "update", "delete"
+MIN_REFRESH_SECONDS = 1.0
+"""Shortest pause between two refreshes of a view; a slow one is refreshed less often."""
+REFRESH_SHARE = 0.1
+"""The part of the time that the refreshes of one view may take."""
+
+
+class ViewChange(NamedTuple):
+    """A row that entered a view, changed in it, or left it; a row that left it has no data."""
+
+    action: str
+    key: Any
+    data: Row | None
+
+
+class ChangeSink(Protocol):
+    """Receives the changes of one subscription. No method may wait or fail."""
+
+    def send(self, changes: Sequence[ViewChange]) -> None:
+        """Take changes, which others receive as well."""
+        ...
+
+    def end(self, error: RollcallError) -> None:
+        """Take the reason why the subscription has ended."""
+        ...
+
+
+class View:
+    """The rows that a live query shows, by key with a digest of what it shows of them.
+
+    An open view, of a caller who sees everything, has no rows: there the action of an event says what has changed.
+    """
+
+    def __init__(self, query: LiveQuery, max_rows: int) -> None:
+        self.query, self._max_rows = query, max_rows
+        self.is_open = query.shows_everything
+        self.is_loaded = self.is_open
+        self.rows: dict[str, int] = {}
+        self.needs_refresh = False
+        self._next_refresh = 0.0
+
+    @property
+    def may_refresh(self) -> bool:
+        """Whether a refresh that the view needs is due."""
+        return self.needs_refresh and monotonic() >= self._next_refresh
+
+    def load(self, rows: Iterable[Row]) -> None:
+        """Remember what the query shows, without changes.
+
+        Raises:
+            LimitExceeded: It shows too many rows.
+        """
+        self.rows = {str(row.pop(ROW_KEY)): digest(row) for row in rows}
+        if len(self.rows) > self._max_rows:
+            self.rows = {}
+            raise LimitExceeded("Rows of a subscription")
+        self.is_loaded = True
+
+    def touches(self, events: Mapping[str, Mapping[str | None, str]]) -> dict[str, str] | None:
+        """Return the first action for each row of this view's collection; None if every row may have changed."""
+        own = events.get(self.query.collection.name, {})
+        related = any(name in events for name in self.query.dependencies)
+        looked_up = not self.query.users.isdisjoint(events.get("directus_users", {}))
+        if not self.is_open and (related or looked_up):
+            self.needs_refresh = True
+        return None if None in own else {str(key): action for key, action in own.items()}
+
+    def apply(self, actions: Mapping[str, str], rows: Iterable[Row]) -> list[ViewChange]:
+        """Return the changes of the rows with these keys, of which the query now shows `rows`."""
+        changes, found = [], {str(row[ROW_KEY]): row for row in rows}
+        for key, action in actions.items():
+            row = found.get(key)
+            was_shown = action != CREATE if self.is_open else key in self.rows
+            if change := self._change(key, row, was_shown=was_shown):
+                changes.append(change)
+        return changes
+
+    def refresh(self, rows: Sequence[Row], started: float) -> list[ViewChange]:
+        """Return all changes, given everything that the query now shows; `started` is when it was read.
+
+        Raises:
+            LimitExceeded: It shows too many rows.
+        """
+        if len(rows) > self._max_rows:
+            raise LimitExceeded("Rows of a subscription")
+        keys = dict.fromkeys((*self.rows, *(str(row[ROW_KEY]) for row in rows)), UPDATE)
+        changes = self.apply(keys, rows)
+        now = monotonic()
+        self.needs_refresh = False
+        self._next_refresh = now + max(MIN_REFRESH_SECONDS, (now - started) / REFRESH_SHARE)
+        return changes
+
+    def _change(self, key: str, row: Row | None, *, was_shown: bool) -> ViewChange | None:
+        if row is None:
+            self.rows.pop(key, None)
+            return ViewChange(DELETE, key, None) if was_shown else None
+        data = {name: value for name, value in row.items() if name != ROW_KEY}
+        if not self.is_open:
+            before, after = self.rows.get(key), digest(data)
+            if before == after:
+                return None
+            self.rows[key] = after
+        return ViewChange(UPDATE if was_shown else CREATE, row[ROW_KEY], data)
+
+
+def digest(row: Row) -> int:
+    """Return a digest of what is shown of a row; it differs from process to process."""
+    return hash(repr(row))

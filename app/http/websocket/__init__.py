@@ -1,0 +1,1 @@
+"""WebSocket connections: which are accepted, and the two protocols that they speak."""

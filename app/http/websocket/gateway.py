@@ -1,0 +1,169 @@
+"""The entry of WebSocket connections: which paths accept them, from whom, and how many."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from app.core.config import Settings
+from app.core.errors import Forbidden, RequestsExceeded, RollcallError, RouteNotFound, ServiceUnavailable
+from app.core.logging import current_request
+from app.flows.realtime.hub import RealtimeHub
+from app.http.authentication import Authenticator
+from app.http.csrf import CsrfCheck
+from app.http.request_head import RequestHead
+from app.http.websocket.graphql_transport import PROTOCOL, GraphQLTransport
+from app.http.websocket.realtime_client import ConnectionCounts, RealtimeClient
+from app.http.websocket.websocket_connection import CloseCode, WebSocketConnection
+
+GRAPHQL_PATH = "/graphql/system"
+HTTP_SCHEMES = {"ws": "http", "wss": "https"}
+UNTRUSTED_ORIGIN = "A connection with a session cookie must come from a page of PUBLIC_URL or CORS_ORIGIN"
+STRICT = "strict"
+
+RequestLimiter = Callable[[RequestHead], Awaitable[None]]
+"""Counts a request; raises RequestsExceeded when it is over the limit."""
+
+log = structlog.get_logger(__name__)
+
+
+class WebSocketTransport(Protocol):
+    """A protocol on one connection."""
+
+    async def run(self, client: RealtimeClient) -> None:
+        """Serve a client until it disconnects."""
+        ...
+
+    def closed(self, error: RollcallError) -> None:
+        """Close the connection for a reason."""
+        ...
+
+    def expired(self) -> None:
+        """Handle that the client's token has expired."""
+        ...
+
+
+class Service(NamedTuple):
+    """A path that accepts connections: when its clients authenticate, and how many it serves at once."""
+
+    name: str
+    auth: str
+    max_connections: int
+    subprotocol: str | None
+
+
+class WebSocketGateway:
+    """Accepts connections and runs their protocol."""
+
+    def __init__(
+        self, hub: RealtimeHub, authenticator: Authenticator, settings: Settings, limiter: RequestLimiter | None
+    ) -> None:
+        self._hub, self._authenticator, self._settings, self._limiter = hub, authenticator, settings, limiter
+        self._csrf_check = CsrfCheck(settings)
+        self._counts = ConnectionCounts(settings.websockets_user_conn_limit)
+        self._services = dict(_services(settings))
+        self._open = dict.fromkeys(self._services, 0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        head = RequestHead(scope)
+        current_request.set(head)
+        await receive()  # the event that the client connects
+        path = scope["path"].removeprefix(scope.get("root_path", "")).lower().rstrip("/")
+        try:
+            await self._check(path, scope, head)
+        except RollcallError as error:
+            await _reject(scope, send, error)
+            return
+        self._open[path] += 1
+        try:
+            await self._serve(self._services[path], scope, head, receive, send)
+        finally:
+            self._open[path] -= 1
+
+    async def _check(self, path: str, scope: Scope, head: RequestHead) -> None:
+        """Check whether a connection can be accepted, whoever its client is."""
+        service = self._services.get(path)
+        if service is None:
+            raise RouteNotFound(scope["path"])
+        if self._limiter is not None:
+            await self._limiter(head)
+        if self._open[path] >= service.max_connections:
+            raise ServiceUnavailable("Too many connections")
+        if head.origin is not None and self._authenticator.is_identified_by_cookie(head):
+            as_http = {**scope, "scheme": HTTP_SCHEMES.get(scope.get("scheme", "ws"), "http")}
+            if not self._csrf_check.has_known_origin(as_http, head):
+                raise Forbidden(UNTRUSTED_ORIGIN)
+
+    async def _serve(self, service: Service, scope: Scope, head: RequestHead, receive: Receive, send: Send) -> None:
+        connection = WebSocketConnection(receive, send, self._settings)
+        transport: WebSocketTransport = GraphQLTransport(connection, self._hub, self._settings)
+        client = RealtimeClient(self._hub, self._authenticator, head, self._counts, transport.closed, transport.expired)
+        started = time.perf_counter()
+        try:
+            if head.has_credentials or service.auth == STRICT:
+                try:
+                    await self._authenticate_by_head(service, head, client)
+                except RollcallError as error:
+                    await _reject(scope, send, error)
+                    return
+            if service.subprotocol is not None and service.subprotocol not in scope.get("subprotocols", ()):
+                await send({"type": "websocket.accept"})
+                connection.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
+                await connection.write_forever()
+                return
+            await send({"type": "websocket.accept", "subprotocol": service.subprotocol})
+            await _run(connection, transport, client)
+        finally:
+            client.leave()
+            seconds = round(time.perf_counter() - started, 1)
+            log.info("websocket_closed", path=scope["path"], code=connection.code, seconds=seconds)
+
+    async def _authenticate_by_head(self, service: Service, head: RequestHead, client: RealtimeClient) -> None:
+        """Authenticate a client by the token in its request, which it must contain if the mode is strict."""
+        credentials = self._authenticator.credentials(head)
+        if not credentials.caller.anonymous:
+            await client.authenticate_by_head()
+        elif service.auth == STRICT:
+            raise Forbidden
+
+
+async def _run(connection: WebSocketConnection, transport: WebSocketTransport, client: RealtimeClient) -> None:
+    """Run a protocol until either side closes the connection."""
+    tasks = [asyncio.create_task(connection.write_forever()), asyncio.create_task(transport.run(client))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        writer, reader = tasks
+        if reader.done() and connection.is_closing:
+            await asyncio.wait([writer])
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception) and not isinstance(result, OSError):
+            log.error("websocket_failed", exc_info=result)
+
+
+async def _reject(scope: Scope, send: Send, error: RollcallError) -> None:
+    """Answer the request for a connection with an error over HTTP, if the server can, and without a connection."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": int(CloseCode.FORBIDDEN)})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+    if isinstance(error, RequestsExceeded):
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": error.text.encode()})
+
+
+def _services(settings: Settings) -> list[tuple[str, Service]]:
+    """Return the paths that the settings enable."""
+    services = []
+    if settings.websockets_enabled and settings.websockets_graphql_enabled:
+        auth, limit = settings.websockets_graphql_auth, settings.websockets_graphql_conn_limit
+        services.append((GRAPHQL_PATH, Service("graphql", auth, limit, PROTOCOL)))
+    return services
