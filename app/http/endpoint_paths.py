@@ -5,13 +5,11 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from starlette.types import Scope
 
-from app.core.cache import LRUCache
 from app.http.request_head import REQUESTED_PATH
 
 COUNTED_METHODS = frozenset(("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "SEARCH"))
 OTHER_METHOD, UNKNOWN_PATH = "other", "unknown"
 """How requests are counted whose method, or whose path, no endpoint knows: clients must not be able to add names."""
-MAX_CACHED_LABELS, MAX_CACHED_LENGTH = 500, 200
 
 LIVE, READY = "/server/live", "/server/ready"
 PROBES = frozenset((LIVE, READY))
@@ -44,17 +42,9 @@ class EndpointPaths:
         self._paths = frozenset(endpoints).union(
             *(endpoint.paths for endpoint in endpoints.values() if isinstance(endpoint, NamesPaths))
         )
-        self._request_labels: LRUCache[tuple[str, str], RequestLabels] = LRUCache(MAX_CACHED_LABELS)
 
     def labels(self, scope: Scope) -> RequestLabels:
         """Return the labels of a request."""
-        key = (scope["path"], scope["method"])
-        if (cached := self._request_labels.get(key, None)) is not None:
-            return cached
-        labels = self._labels(scope)
-        return self._request_labels.set(key, labels) if len(scope["path"]) <= MAX_CACHED_LENGTH else labels
-
-    def _labels(self, scope: Scope) -> RequestLabels:
         method: str = scope["method"] if scope["method"] in COUNTED_METHODS else OTHER_METHOD
         normalized = normalize_path(scope)
         path: str = normalized["path"].removeprefix(scope.get("root_path", ""))

@@ -10,6 +10,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.core.cache import LRUCache
 from app.core.config import Settings
 from app.core.errors import (
     SCHEMA_CHANGED,
@@ -29,7 +30,7 @@ from app.http.endpoint_paths import PROBES, EndpointPaths, match_prefix, normali
 from app.http.exchange import BodyReader, ChunkReader, Exchange
 from app.http.request_head import RequestHead
 from app.http.response import Header, Response, error_response
-from app.metrics.instruments import RequestRecorder
+from app.metrics.instruments import Durations, RequestRecorder
 from app.metrics.metrics import Metrics
 from app.query.filter import UnknownField
 from app.ratelimit.limiter import RateLimiter
@@ -48,6 +49,8 @@ UPLOAD_METHODS = ("POST", "PATCH")
 HTML_MEDIA_TYPE = b"text/html"
 MAX_SCHEMA_ATTEMPTS = 3
 """How often a request is answered again because the fields of the directory have changed meanwhile."""
+MAX_COUNTED_PATHS, MAX_COUNTED_LENGTH = 500, 200
+"""The number of paths, and their length, of which it is cached under which name they are counted."""
 CONNECTION_CLOSE = (b"connection", b"close")
 CLIENT_LEFT_STATUS = 499
 """The status under which requests without a response are counted, as in the log of nginx."""
@@ -143,6 +146,7 @@ class HTTPMiddleware:
         """Dispatch requests to these endpoints from now on."""
         self.endpoints, self._uploads = endpoints, uploads
         self._paths = EndpointPaths(endpoints)
+        self._durations: LRUCache[tuple[str, str, int], Durations] = LRUCache(MAX_COUNTED_PATHS)
         direct = endpoints.keys() - uploads.keys() if self._unconditional else ()
         self._direct = {path: endpoints[path] for path in direct}
         """Endpoints that are called without `_dispatch` when a request names exactly their path."""
@@ -208,13 +212,22 @@ class HTTPMiddleware:
         """Count and log a request that has ended."""
         status = exchange.status or CLIENT_LEFT_STATUS
         if self._recorder is not None:
-            self._recorder.record(*self._paths.labels(scope), status, elapsed)
+            self._record(self._recorder, scope, status, elapsed)
         if self._tracer is not None:
             self._tracer.describe_request(*self._paths.labels(scope), status)
         if self._log_requests:
             milliseconds = round(elapsed * 1000, 1)
             # The query string is not logged: it may contain an access token.
             log.info("request", method=scope["method"], path=scope["path"], status=exchange.status, ms=milliseconds)
+
+    def _record(self, recorder: RequestRecorder, scope: Scope, status: int, elapsed: float) -> None:
+        key = (scope["path"], scope["method"], status)
+        durations = self._durations.get(key, None)
+        if durations is None:
+            durations = recorder.durations(*self._paths.labels(scope), status)
+            if len(scope["path"]) <= MAX_COUNTED_LENGTH:
+                self._durations.set(key, durations)
+        durations.observe(elapsed)
 
     async def _recover(self, scope: Scope, exchange: Exchange, error: Exception, generation: int) -> None:
         """Answer a request again if the fields of the directory have changed since; else respond with its error."""

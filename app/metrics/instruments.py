@@ -55,7 +55,7 @@ class EventCounter:
         return dict(self._counts)
 
 
-class _Durations:
+class Durations:
     """The durations observed for one combination of labels."""
 
     __slots__ = ("buckets", "total")
@@ -64,21 +64,21 @@ class _Durations:
         self.total = 0.0
         self.buckets = [0] * (len(DURATION_BOUNDS) + 1)
 
+    def observe(self, seconds: float) -> None:
+        """Count a duration."""
+        self.total += seconds
+        self.buckets[bisect_left(DURATION_BOUNDS, seconds)] += 1
+
 
 class RequestRecorder:
     """Counts requests by endpoint, method and status, together with their durations."""
 
     def __init__(self) -> None:
-        self._durations: dict[tuple[str, str, int], _Durations] = {}
+        self._durations: dict[tuple[str, str, int], Durations] = {}
 
-    def record(self, endpoint: str, method: str, status: int, seconds: float) -> None:
-        """Record a request; its endpoint and its method are one of few."""
-        key = (endpoint, method, status)
-        durations = self._durations.get(key)
-        if durations is None:
-            durations = self._durations[key] = _Durations()
-        durations.total += seconds
-        durations.buckets[bisect_left(DURATION_BOUNDS, seconds)] += 1
+    def durations(self, endpoint: str, method: str, status: int) -> Durations:
+        """Return what counts the requests with these labels; the endpoint and the method are one of few."""
+        return self._durations.setdefault((endpoint, method, status), Durations())
 
     def counts(self) -> dict[Labels, float]:
         """Return the number of requests by endpoint, method and status."""
@@ -96,7 +96,7 @@ class RequestRecorder:
             histograms[endpoint,] = add_histograms(previous, values) if previous else values
         return histograms
 
-    def _items(self) -> Iterable[tuple[tuple[str, str, int], _Durations]]:
+    def _items(self) -> Iterable[tuple[tuple[str, str, int], Durations]]:
         return list(self._durations.items())  # another thread may read while a request is recorded
 
 

@@ -1,51 +1,66 @@
 """The tracer that sends spans with OpenTelemetry; only the extra `otel` installs what it needs."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from types import TracebackType
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app import __version__
 from app.core.errors import RollcallError
 from app.tracing.propagation import trace_context
 from app.tracing.statement_text import describe_statement
-from app.tracing.tracer import Headers, Tracer
+from app.tracing.tracer import NO_SPAN, Headers, Tracer
 
 PROPAGATOR = TraceContextTextMapPropagator()
 TRACE_HEADERS = (b"traceparent", b"tracestate")
+NO_PARENT = Context()
 SERVICE = "rollcall"
+
+_is_recording: ContextVar[bool] = ContextVar("is_recording", default=False)
 
 
 class OpenTelemetryTracer(Tracer):
-    """Creates spans of one provider. Spans within a request that is not sampled are not created at all."""
+    """Creates spans of one provider, which must record all of them: the sampler is asked once per request.
+
+    So a request that is not sampled costs little. If it came with a trace context, that is still passed on.
+    """
 
     is_enabled = True
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, sampler: Sampler = ALWAYS_ON) -> None:
         self._provider, self._tracer = provider, provider.get_tracer(SERVICE, __version__)
+        self._should_sample, self._generate_trace_id = sampler.should_sample, RandomIdGenerator().generate_trace_id
 
     @classmethod
     def from_environment(cls) -> "OpenTelemetryTracer":
         """Create a tracer that sends spans over OTLP, as the variables `OTEL_*` say."""
+        sampler = TracerProvider(shutdown_on_exit=False).sampler  # the one that the environment names
         own = Resource({SERVICE_NAME: SERVICE, SERVICE_VERSION: __version__})
-        provider = TracerProvider(resource=own.merge(OTELResourceDetector().detect()))
+        provider = TracerProvider(ALWAYS_ON, own.merge(OTELResourceDetector().detect()))
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        return cls(provider)
+        return cls(provider, sampler)
 
-    @contextmanager
-    def request(self, method: str, headers: Headers) -> Iterator[None]:
+    def request(self, method: str, headers: Headers) -> AbstractContextManager[None]:
         carrier = {name.decode(): value.decode("latin-1") for name, value in headers if name in TRACE_HEADERS}
-        parent = PROPAGATOR.extract(carrier, Context())
-        with self._propagated(), self._span("request", SpanKind.SERVER, parent=parent):
-            yield
+        parent = PROPAGATOR.extract(carrier, NO_PARENT) if carrier else NO_PARENT
+        trace_id = get_current_span(parent).get_span_context().trace_id or self._generate_trace_id()
+        if self._should_sample(parent, trace_id, "request").decision is not Decision.DROP:
+            return self._span("request", SpanKind.SERVER, parent=parent)
+        return _PropagatedContext(parent) if carrier else NO_SPAN
 
     def describe_request(self, endpoint: str, method: str, status: int) -> None:
+        if not _is_recording.get():
+            return
         span = get_current_span()
         span.update_name(f"{method} {endpoint}")
         span.set_attributes(
@@ -54,53 +69,65 @@ class OpenTelemetryTracer(Tracer):
         if status >= 500:
             span.set_status(Status(StatusCode.ERROR))
 
-    @contextmanager
-    def job(self, name: str) -> Iterator[None]:
-        with self._propagated(), self._span(f"job {name}", SpanKind.INTERNAL, parent=Context()):
-            yield
+    def job(self, name: str) -> AbstractContextManager[None]:
+        if self._should_sample(NO_PARENT, self._generate_trace_id(), "job").decision is not Decision.DROP:
+            return self._span(f"job {name}", SpanKind.INTERNAL, parent=NO_PARENT)
+        return NO_SPAN
 
-    @contextmanager
-    def span(self, name: str) -> Iterator[None]:
-        if not get_current_span().is_recording():
-            yield
-            return
-        with self._span(name, SpanKind.INTERNAL):
-            yield
+    def span(self, name: str) -> AbstractContextManager[None]:
+        return self._span(name, SpanKind.INTERNAL) if _is_recording.get() else NO_SPAN
 
-    @contextmanager
-    def statement(self, system: str, *texts: str) -> Iterator[None]:
-        if not get_current_span().is_recording():
-            yield
-            return
+    def statement(self, system: str, *texts: str) -> AbstractContextManager[None]:
+        if not _is_recording.get():
+            return NO_SPAN
         described = [describe_statement(text) for text in texts]
         attributes = {"db.system.name": system, "db.query.text": "; ".join(text for _, text in described)}
-        with self._span(" ".join(operation for operation, _ in described), SpanKind.CLIENT, attributes):
-            yield
+        return self._span(" ".join(operation for operation, _ in described), SpanKind.CLIENT, attributes)
 
     def shut_down(self) -> None:
         self._provider.shutdown()
 
-    @contextmanager
     def _span(
         self, name: str, kind: SpanKind, attributes: Mapping[str, str] | None = None, parent: Context | None = None
-    ) -> Iterator[None]:
-        """Create the current span; of an error it tells the class alone, as the text may quote a value."""
-        manager = self._tracer.start_as_current_span(
-            name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
-        )
-        with manager as span:
-            try:
-                yield
-            except BaseException as error:
-                span.set_attribute("error.type", type(error).__name__)
-                if not (isinstance(error, RollcallError) and error.status < 500):
-                    span.set_status(Status(StatusCode.ERROR))
-                raise
+    ) -> "_CurrentSpan":
+        return _CurrentSpan(self._tracer.start_span(name, parent, kind, attributes))
 
-    @contextmanager
-    def _propagated(self) -> Iterator[None]:
-        token = trace_context.set(PROPAGATOR.inject)
-        try:
-            yield
-        finally:
-            trace_context.reset(token)
+
+class _PropagatedContext(AbstractContextManager[None]):
+    """Passes a trace context on to other servers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        context = self._context
+        self._token = trace_context.set(lambda headers: PROPAGATOR.inject(headers, context))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        trace_context.reset(self._token)
+
+
+class _CurrentSpan(_PropagatedContext):
+    """Makes a span the current one until its end; of an error it tells the class alone: the text may quote a value."""
+
+    def __init__(self, span: Span) -> None:
+        super().__init__(set_span_in_context(span))
+        self._span = span
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._attached, self._recording = attach(self._context), _is_recording.set(True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._span.set_attribute("error.type", kind.__name__)
+            if not (isinstance(error, RollcallError) and error.status < 500):
+                self._span.set_status(Status(StatusCode.ERROR))
+        _is_recording.reset(self._recording)
+        detach(self._attached)
+        super().__exit__(kind, error, traceback)
+        self._span.end()

@@ -196,7 +196,7 @@ def test_metrics_of_several_processes_are_combined_by_their_kind():
         metrics.gauge("queue", "A queue", reading(number, "a"), "name")
         metrics.gauge("lag", "A lag", reading(number), kind=Kind.MAX)
         metrics.rejections.add("overload")
-        metrics.requests.record("/users", "GET", 200, 0.003 * number)
+        metrics.requests.durations("/users", "GET", 200).observe(0.003 * number)
     snapshots = [Snapshot.decode(metrics.snapshot().encode()) for metrics in processes]
     both = values_of(combine(snapshots))
     ended = values_of(combine([snapshots[0], snapshots[1].without_gauges()]))

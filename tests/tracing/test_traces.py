@@ -51,9 +51,9 @@ class Traced(NamedTuple):
 
 @asynccontextmanager
 async def traced(settings, sampler=ALWAYS_ON):
-    exporter, provider = InMemorySpanExporter(), TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    app = create_app(settings, tracer=OpenTelemetryTracer(provider))
+    app = create_app(settings, tracer=OpenTelemetryTracer(provider, sampler))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

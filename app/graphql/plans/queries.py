@@ -155,7 +155,10 @@ async def answer_from_plan(directory: Directory, bind: RequestBinder) -> bytes |
     if access is None:
         metrics.plan_fallbacks.add(GRAPHQL, "unknown_caller")
         return None
-    with directory.services.tracer.span("plan graphql"):
+    tracer = directory.services.tracer
+    if not tracer.is_enabled:
+        return await _answer(directory, access, bind, metrics)
+    with tracer.span("plan graphql"):
         return await _answer(directory, access, bind, metrics)
 
 
