@@ -31,6 +31,11 @@ class PlanningThread:
             exhausted=TOO_MANY_WAITING,
         )
 
+    @property
+    def turns(self) -> ResourcePool[str]:
+        """The turns in which callers use the thread."""
+        return self._turns
+
     async def run(self, owner: Owner, work: Callable[[], T]) -> T:
         """Return what `work` returns, or raise what it raises, once it is this owner's turn.
 

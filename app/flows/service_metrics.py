@@ -17,12 +17,17 @@ from app.repositories.stores.outbox import OutboxQueue
 def register_readings(services: Services) -> None:
     """Register what the pools and queues of these services show at any time."""
     metrics, database = services.metrics, services.database
+    pools: dict[str, ResourcePool[Any]] = {**database.pools, "planning": services.planning.turns}
 
     def of_pools(value: Callable[[ResourcePool[Any]], float]) -> Reading:
-        return lambda: {(name,): value(pool) for name, pool in database.pools.items()}
+        return lambda: {(name,): value(pool) for name, pool in pools.items()}
 
-    metrics.gauge("pool_size", "Statements or transactions that may run", of_pools(lambda p: p.statistics.size), "pool")
-    metrics.gauge("pool_in_use", "Statements or transactions that run", of_pools(lambda pool: pool.in_use), "pool")
+    metrics.gauge(
+        "pool_size", "Statements, transactions or plannings that may run", of_pools(lambda p: p.statistics.size), "pool"
+    )
+    metrics.gauge(
+        "pool_in_use", "Statements, transactions or plannings that run", of_pools(lambda pool: pool.in_use), "pool"
+    )
     metrics.gauge("pool_waiting", "Requests that wait for a pool", of_pools(lambda pool: pool.waiting), "pool")
     metrics.counter_from("pool_waits", "Waits for a pool", of_pools(lambda pool: pool.statistics.waits), "pool")
     metrics.counter_from(
