@@ -91,6 +91,7 @@ def _messages(translate: Translate) -> Mapping[str, str]:
             "The users have no role now: the policies of the public apply, and those that are attached to each user."
         ),
         "policy-attached": _("The policy was attached."),
+        "policy-end-changed": _("The end of the policy was changed."),
         "policy-detached": _("The policy was detached."),
         "invitations-sent": _("The users were invited. Each of them gets a mail with a link."),
         "invitation-sent": _("Another mail was sent. The links of earlier mails remain valid."),

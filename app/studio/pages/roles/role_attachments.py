@@ -2,7 +2,7 @@
 
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
-from app.studio.access_end import access_end
+from app.studio.access_end import access_end, change_access_end
 from app.studio.page_request import PageRequest
 from app.studio.pages.roles.role_page import authorized_role, rejected_action, role_page
 from app.studio.policy_editor.change_effects import change_effects
@@ -40,6 +40,16 @@ async def detach_policy(request: PageRequest) -> Response:
     return request.redirect(f"/roles/{role}", notice="policy-detached")
 
 
+async def change_end(request: PageRequest) -> Response:
+    """Change until when a policy is attached to a role."""
+    form, role = await request.form(), request.parameters["role"]
+    try:
+        await change_access_end(request, form)
+    except RollcallError as error:
+        return await rejected_action(request, error)
+    return request.redirect(f"/roles/{role}", notice="policy-end-changed")
+
+
 async def preview_effects(request: PageRequest) -> Response:
     """Return the page of a role with the effects of attaching or detaching a policy, which is not done.
 
@@ -65,5 +75,6 @@ async def preview_effects(request: PageRequest) -> Response:
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/roles/{role}/policies/attach", attach_policy),
     Route("POST", "/roles/{role}/policies/detach", detach_policy),
+    Route("POST", "/roles/{role}/policies/end", change_end),
     Route("POST", "/roles/{role}/policies/effects", preview_effects),
 )

@@ -6,7 +6,7 @@ from app.core.errors import InvalidPayload, RollcallError
 from app.flows.tools import random_string
 from app.flows.two_factor import TwoFactorService
 from app.http.response import Response
-from app.studio.access_end import access_end
+from app.studio.access_end import access_end, change_access_end
 from app.studio.form_errors import form_errors
 from app.studio.page_request import Form, PageRequest
 from app.studio.pages.users.user_detail import user_page
@@ -88,6 +88,12 @@ async def remove_policy(request: PageRequest, _: str, form: Form) -> str:
     return "policy-removed"
 
 
+async def change_end(request: PageRequest, _: str, form: Form) -> str:
+    """Change until when a policy is attached to the user itself."""
+    await change_access_end(request, form)
+    return "policy-end-changed"
+
+
 async def create_token(request: PageRequest) -> Response:
     """Replace the static token by a new one and show it, this once."""
     await request.form()
@@ -109,4 +115,5 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/users/{user}/avatar/remove", action(remove_avatar)),
     Route("POST", "/users/{user}/policies", action(assign_policy)),
     Route("POST", "/users/{user}/policies/remove", action(remove_policy)),
+    Route("POST", "/users/{user}/policies/end", action(change_end)),
 )
