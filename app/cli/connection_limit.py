@@ -10,7 +10,7 @@ import structlog
 
 from app.core.config import Settings
 
-CLOSED_SHARE = 100
+CLOSED_SHARE = 20
 """One of so many connections is closed at once, because finding them takes longer than closing them."""
 RESERVED_FILES = 256
 """Open files besides the connections of clients: those of the database, Redis, stored files, and logs."""

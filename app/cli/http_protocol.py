@@ -80,18 +80,19 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     @property
     def awaits_client(self) -> bool:
         """Whether the client has yet to send a request, or the rest of one."""
-        if self.transport.is_closing() or self._phase is _Phase.END:
+        if self.transport.is_closing():
             return False
+        if self._phase is _Phase.END:
+            return True
         is_answered = self.cycle is None or self.cycle.response_complete
         return is_answered or (self._phase is _Phase.BODY and not self.cycle.response_started)
 
     def close_for_others(self) -> None:
-        """Close the connection in favor of others, with 503 if a part of a request has arrived."""
+        """Close the connection in favor of others, at once, with 503 if a part of a request has arrived."""
         is_answered = self._phase is _Phase.BODY and self.cycle.response_complete
-        if self._head_size and not is_answered:
+        if self._head_size and self._phase is not _Phase.END and not is_answered:
             self._reject(503, "The server has too many connections; try again later")
-        else:
-            self.transport.close()
+        self.transport.close()  # what the client still sends is not awaited: meanwhile the connection would count
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()

@@ -23,6 +23,7 @@ from app.core.errors import (
 from app.core.logging import current_request
 from app.core.watchdog import Watchdog
 from app.http.admission import Admission
+from app.http.admission_queue import AdmissionQueue
 from app.http.authentication import Authenticator
 from app.http.cors import Cors
 from app.http.csrf import CsrfCheck
@@ -177,7 +178,7 @@ class HTTPMiddleware:
         queue = self._other_queues.get(scope["path"], self._requests)
         try:
             if queue is not None and not exchange.starts_at_once(queue):
-                await self._admission.enter(exchange, queue)
+                await self._wait_for_turn(exchange, queue)
             endpoint = self._direct.get(scope["path"])
             if endpoint is None:
                 response = await self._dispatch(scope, exchange)
@@ -202,6 +203,11 @@ class HTTPMiddleware:
             exchange.close()
             if self._reports:
                 self._report(scope, exchange, time.perf_counter() - started)
+
+    async def _wait_for_turn(self, exchange: Exchange, queue: AdmissionQueue) -> None:
+        if self._cors is not None:  # also pages of other origins should read why a request is rejected
+            exchange.extra_headers = (*self._default_headers, *self._cors.response_headers(exchange.head))
+        await self._admission.enter(exchange, queue)
 
     def _handle_slow(self, exchange: Exchange) -> None:
         """Watch whether the client of a slow request leaves; let others run while its body arrives."""

@@ -1,6 +1,7 @@
 """Too many requests at once: what waits, what is rejected, and what runs nevertheless."""
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 import uvicorn
 from starlette.routing import Router
 
+from app.cli import connection_limit
 from app.cli.connection_limit import choose_connections
 from app.cli.server import http_protocol
 from app.http import middleware
@@ -196,20 +198,22 @@ async def read_all(connection):
         writer.close()
 
 
-async def test_connections_beyond_the_limit_take_the_place_of_those_that_send_nothing(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has more than one loopback address")
+async def test_connections_beyond_the_limit_take_the_place_of_those_that_send_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection_limit, "CLOSED_SHARE", 2)
     settings = make_settings(f"sqlite:///{tmp_path / 'connections.db'}", max_connections=MAX_CONNECTIONS)
     async with listening(settings) as port:
-        begun = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CONNECTIONS)]
-        for _, writer in begun:
-            writer.write(b"GET / HTTP/1.1\r\n")
-        await asyncio.sleep(0.1)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        crowd = []
+        for _ in range(3 * MAX_CONNECTIONS):
+            crowd.append(await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0)))
+            crowd[-1][1].write(b"GET / HTTP/1.1\r\n")
+            await asyncio.sleep(0.01)
         writer.write(GET)
         answered = await asyncio.wait_for(reader.readuntil(b"pong"), SOON_SECONDS)
-        writer.close()
-        closed = await read_all(begun[0])
-        for _, writer in begun:
-            writer.close()
+        closed = await read_all(crowd[0])
+        for _, other in [(reader, writer), *crowd]:
+            other.close()
 
     assert answered.startswith(b"HTTP/1.1 200 ")
     assert closed.startswith(b"HTTP/1.1 503 ")
