@@ -8,6 +8,7 @@ from app.studio.pages.account import (
     account_sessions,
     account_two_factor,
     api_tokens_page,
+    passkeys_page,
 )
 from app.studio.pages.activity import activity
 from app.studio.pages.entry import (
@@ -38,6 +39,7 @@ AREAS = (
     account_avatar,
     account_password,
     account_two_factor,
+    passkeys_page,
     account_sessions,
     api_tokens_page,
     account_rights,

@@ -112,6 +112,7 @@ async def _two_factor_page(request: PageRequest, errors: FormErrors | None = Non
         onward=_onward(request),
         is_enabled=account.tfa_secret is not None,
         is_enforced=access.enforce_tfa,
+        has_passkeys=request.services.settings.passkeys is not None and account.provider == DEFAULT_PROVIDER,
         is_required_now=access.tfa_setup_required,
     )
 

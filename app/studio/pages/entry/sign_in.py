@@ -1,14 +1,20 @@
 """Signing in and out."""
 
-from app.core.errors import InvalidCredentials, InvalidOtp, RollcallError, RouteNotFound
+from app.core.errors import InvalidCredentials, InvalidOtp, InvalidPayload, RollcallError, RouteNotFound
 from app.flows.login import Credentials, LoginService
+from app.flows.passkeys.assertions import PasskeyResponse
+from app.flows.passkeys.passkey_sign_in import PASSKEY_USES, PasskeySignIn
 from app.flows.session import SessionService
 from app.flows.tokens import TokenMode
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import PageRequest, redirect_to
+from app.studio.pages.account.passkeys_page import options_response, read_passkey_response
 from app.studio.pages.entry.provider_sign_in_links import failure_message, provider_links
 from app.studio.routing import Route
+
+NO_RESPONSE = PasskeyResponse("", None)
+"""What a form proves that no script has filled."""
 
 
 async def show_sign_in(request: PageRequest) -> Response:
@@ -38,13 +44,36 @@ async def sign_in(request: PageRequest) -> Response:
         raise RouteNotFound(request.addresses.page("/sign-in"))
     form = await request.form()
     email, target = form.get("email", ""), form.get("next", "")
-    credentials = Credentials(email, form.get("password", ""), form.get("otp", "").strip() or None)
+    passkey = read_passkey_response(form)
+    credentials = Credentials(email, form.get("password", ""), form.get("otp", "").strip() or None, passkey)
     try:
         tokens = await LoginService(request.directory).login(credentials, TokenMode.SESSION)
     except RollcallError as error:
-        asks_code = isinstance(error, InvalidOtp) and credentials.otp is None
-        errors = None if asks_code else _sign_in_errors(request, error)
+        asks_code = isinstance(error, InvalidOtp) and credentials.otp is None and passkey is None
+        errors = None if asks_code else _sign_in_errors(request, error, has_passkey=passkey is not None)
         return await sign_in_page(request, email, target, errors, error.status, asks_code=asks_code)
+    request.directory.response_cookies += tokens.cookies
+    return redirect_to(request.addresses.checked(target))
+
+
+async def passkey_options(request: PageRequest) -> Response:
+    """Return options to prove a passkey as JSON, the same for everybody."""
+    form = await request.form()
+    use = form.get("use", "")
+    if use not in PASSKEY_USES:
+        raise InvalidPayload(request.translate("Reload the page and try again"))
+    return options_response(PasskeySignIn(request.directory).options(use))
+
+
+async def sign_in_with_passkey(request: PageRequest) -> Response:
+    """Start a session with a passkey alone, and lead to the requested page."""
+    form = await request.form()
+    target, passkey = form.get("next", ""), read_passkey_response(form) or NO_RESPONSE
+    try:
+        tokens = await PasskeySignIn(request.directory).sign_in(passkey, TokenMode.SESSION)
+    except InvalidCredentials as error:
+        errors = {"": request.translate("This passkey was not accepted. Sign in with your password instead.")}
+        return await sign_in_page(request, target=target, errors=errors, status=error.status)
     request.directory.response_cookies += tokens.cookies
     return redirect_to(request.addresses.checked(target))
 
@@ -57,11 +86,13 @@ async def sign_out(request: PageRequest) -> Response:
     return request.redirect("/sign-in", notice="signed-out")
 
 
-def _sign_in_errors(request: PageRequest, error: RollcallError) -> FormErrors:
+def _sign_in_errors(request: PageRequest, error: RollcallError, *, has_passkey: bool) -> FormErrors:
     """Return the messages of a failed attempt, which do not reveal whether the account exists or is locked."""
     _ = request.translate
     match error:
         case InvalidOtp():
+            if has_passkey:
+                return {"otp": _("This passkey was not accepted. Enter a code, or try another passkey.")}
             return {"otp": _("This code is wrong or was used before. Enter the current one.")}
         case InvalidCredentials():
             wrong = _("The email address or the password is wrong.")
@@ -100,6 +131,7 @@ async def sign_in_page(
         asks_provider_code=asks_provider_code,
         provider_code=provider_code,
         has_password=not settings.auth_disable_default,
+        has_passkeys=settings.passkeys is not None,
         providers=provider_links(settings.auth_providers, request.addresses, target, provider_code),
     )
 
@@ -107,6 +139,8 @@ async def sign_in_page(
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/sign-in", show_sign_in, visitors=True),
     Route("POST", "/sign-in", sign_in, visitors=True),
+    Route("POST", "/sign-in/passkey", sign_in_with_passkey, visitors=True),
+    Route("POST", "/sign-in/passkey/options", passkey_options, visitors=True),
     Route("POST", "/sign-in/code", enter_provider_code, visitors=True),
     Route("POST", "/sign-out", sign_out, before_tfa=True),
 )

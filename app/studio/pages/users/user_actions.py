@@ -59,6 +59,13 @@ async def remove_tfa(request: PageRequest, user: str, _: Form) -> str:
     return "tfa-removed"
 
 
+async def remove_passkey(request: PageRequest, user: str, form: Form) -> str:
+    """Remove a passkey of a user who lost the device."""
+    document = "mutation RemovePasskey($user: ID!, $id: ID!) { users_passkeys_revoke(user: $user, id: $id) }"
+    await request.execute(document, {"user": user, "id": form.get("passkey", "")})
+    return "passkey-removed"
+
+
 async def remove_token(request: PageRequest, user: str, _: Form) -> str:
     """Remove the static token."""
     await update_user(request, user, {"token": None})
@@ -110,6 +117,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/users/{user}/sessions", action(end_sessions)),
     Route("POST", "/users/{user}/status", action(set_status)),
     Route("POST", "/users/{user}/tfa/remove", action(remove_tfa)),
+    Route("POST", "/users/{user}/passkeys/remove", action(remove_passkey)),
     Route("POST", "/users/{user}/token", create_token),
     Route("POST", "/users/{user}/token/remove", action(remove_token)),
     Route("POST", "/users/{user}/avatar/remove", action(remove_avatar)),

@@ -46,6 +46,7 @@ async def user_page(
         "facts": await _facts(request, rights, user),
         "policies": await read_policies(request, rights, user),
         "sessions": await _sessions(request, rights, key),
+        "passkeys": await _passkeys(request, rights, key),
         "activity": activity,
         "items": await read_items(request, rights, activity or []),
         "changes": await read_changes_of_user(request, rights, key),
@@ -114,6 +115,15 @@ async def _sessions(request: PageRequest, rights: Rights, key: str) -> list[dict
 }"""
     sessions = (await request.execute(document, {"user": key}))["users_sessions"]
     return [{**session, "device": describe_device(session["user_agent"])} for session in sessions]
+
+
+async def _passkeys(request: PageRequest, rights: Rights, key: str) -> list[dict[str, Any]]:
+    """Return the passkeys; none if the caller may not know them."""
+    if not rights.admin:
+        return []
+    document = "query Passkeys($user: ID!) { users_passkeys(user: $user) { id name } }"
+    passkeys: list[dict[str, Any]] = (await request.execute(document, {"user": key}))["users_passkeys"]
+    return passkeys
 
 
 ROUTES: tuple[Route, ...] = (Route("GET", "/users/{user}", show_user),)
