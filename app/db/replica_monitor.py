@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Integer, Text, TextClause, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
-from app.core.errors import RollcallError, ServiceUnavailable
+from app.core.errors import RollcallError, SchemaChanged, ServiceUnavailable
 from app.db.driver_errors import DATABASE_UNAVAILABLE
 from app.db.replicas import LEASE_SECONDS, MARGIN_SECONDS, Replica, ReplicatedReadPool
 
@@ -44,7 +44,7 @@ END_WAIT = text("""
     WHERE pid = :pid AND query_start::text = :started AND wait_event = 'SyncRep'
     """).bindparams(bindparam("pid", type_=Integer), bindparam("started", type_=Text))
 SET_FLAG = text("UPDATE rollcall_version SET replicas = true WHERE NOT replicas")
-ERRORS = (RollcallError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, TimeoutError)
+ERRORS = (RollcallError, SchemaChanged, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class ReplicaMonitor:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Check in the background while the block runs; the first check ends before it begins."""
-        await self.check_once()
+        await self._check_and_log()
         task = asyncio.create_task(self._run(), name="replica_monitor")
         try:
             yield
@@ -86,7 +86,13 @@ class ReplicaMonitor:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
+            await self._check_and_log()
+
+    async def _check_and_log(self) -> None:
+        try:
             await self.check_once()
+        except Exception:  # the leases lapse, and the next check may succeed
+            log.exception("job_failed", job="replica_monitor")
 
     async def check_once(self) -> None:
         """Check every replica, and extend the leases of those that are up to date."""

@@ -1,7 +1,9 @@
 """Read replicas: which statements run there, and until when a replica may be used."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Self
 
 import asyncpg
@@ -14,7 +16,7 @@ from app.core.config import Settings
 from app.core.errors import SchemaChanged, ServiceUnavailable
 from app.db.connection import Row
 from app.db.database_url import parse_url
-from app.db.driver_errors import StatementTimeout
+from app.db.driver_errors import DATABASE_UNAVAILABLE, StatementTimeout
 from app.db.read_pool import ReadPool
 from app.db.recent_writers import LocalWriters, RecentWriters, create_recent_writers
 from app.db.resource_pool import Owner
@@ -34,7 +36,22 @@ STALE_SECONDS = 0.25
 IN_USE, NOT_CHECKED = "in_use", "not_checked"
 SETTING = "DATABASE_REPLICA_URLS"
 
+_on_primary: ContextVar[bool] = ContextVar("reads_on_primary", default=False)
+
 log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def reading_from_primary() -> Iterator[None]:
+    """Run the statements of the block, and of tasks that it creates, on the primary.
+
+    For code that has just learned of a write by another caller, such as from an event.
+    """
+    token = _on_primary.set(True)
+    try:
+        yield
+    finally:
+        _on_primary.reset(token)
 
 
 class Replica:
@@ -107,7 +124,8 @@ class ReplicatedReadPool(ReadPool):
         self, statement: CompiledStatement | ClauseElement, bindings: Bindings = EMPTY_BINDINGS, owner: Owner = None
     ) -> Row:
         """Run a statement on a replica or on the primary; return and raise as a read pool does."""
-        replica = self._next_usable() if owner is not None and not self._stale.remembers(owner) else None
+        is_for_primary = owner is None or _on_primary.get() or self._stale.remembers(owner)
+        replica = None if is_for_primary else self._next_usable()
         if replica is None or await self.writers.contains(owner) or not replica.is_usable:
             return await super().fetch_one(statement, bindings, owner)
         try:
@@ -117,7 +135,7 @@ class ReplicatedReadPool(ReadPool):
         except (ServiceUnavailable, SchemaChanged, asyncpg.PostgresError) as error:
             # It can't be reached, or is a moment behind, or a change on the primary conflicts with the statement.
             replica.fallbacks += 1
-            if isinstance(error, ServiceUnavailable):
+            if isinstance(error, ServiceUnavailable) and error.reason == DATABASE_UNAVAILABLE:
                 replica.end_lease("unavailable")
             return await super().fetch_one(statement, bindings, owner)
         replica.reads += 1

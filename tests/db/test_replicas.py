@@ -95,6 +95,9 @@ async def test_who_has_just_written_reads_from_the_primary(pool):
 
     assert [await place_of(pool, owner) for owner in ("ann", "bob", "eve")] == [PRIMARY, PRIMARY, REPLICA]
 
+    with replicas.reading_from_primary():
+        assert await place_of(pool, "eve") == PRIMARY
+
 
 @needs_postgresql
 async def test_a_statement_that_fails_on_a_replica_runs_on_the_primary(pool):

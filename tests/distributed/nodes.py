@@ -17,7 +17,7 @@ from tests.compat.replay import ROLLCALL
 from tests.distributed.cluster import free_port
 
 ADMIN_TOKEN = "a-token-only-for-tests"
-START_SECONDS = 60
+START_SECONDS = 120
 ENVIRONMENT = {
     "SECRET": "a secret that only tests know and use",
     "ADMIN_TOKEN": ADMIN_TOKEN,
@@ -128,3 +128,28 @@ async def loaded(workers: Sequence[Callable[[asyncio.Event], Awaitable[None]]]) 
     finally:
         stopped.set()
         await asyncio.gather(*tasks)
+
+
+class Connection:
+    """A connection that sends the same GET request again and again, with little work for the client."""
+
+    def __init__(self, node: httpx.AsyncClient, path: str, token: str) -> None:
+        self._host, self._port = str(node.base_url.host), node.base_url.port
+        head = f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        self._request = head.encode()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def status(self) -> int:
+        """Send the request, read the response, and return its status."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._host, self._port)
+        reader, writer = self._streams
+        writer.write(self._request)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
+        return int(head.split(b" ", 2)[1])
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._streams is not None:
+            self._streams[1].close()
