@@ -122,15 +122,18 @@ async def read_names(rights, findings, node, reads, finished):
 
 
 async def pause_now_and_then(cluster, finished):
-    """Pause the replay of one replica, each in turn, for short and long times."""
+    """Pause the replay of one replica, of the other, and of both in turn, for short and long times."""
+    first, second = cluster.standbys
     for number in count():
-        standby = cluster.standbys[number % 2]
         await asyncio.sleep(3)
         if finished.is_set():
             return number
-        await standby.execute("SELECT pg_wal_replay_pause()")
-        await asyncio.sleep((0.3, 2, 7)[number % 3])
-        await standby.execute("SELECT pg_wal_replay_resume()")
+        paused = ([first, second], [first], [second])[number % 3]
+        for standby in paused:
+            await standby.execute("SELECT pg_wal_replay_pause()")
+        await asyncio.sleep((2, 0.3, 7, 1)[number % 4])
+        for standby in paused:
+            await standby.execute("SELECT pg_wal_replay_resume()")
     raise AssertionError
 
 
