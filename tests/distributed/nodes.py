@@ -139,15 +139,15 @@ class Connection:
         self._request = head.encode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def status(self) -> int:
-        """Send the request, read the response, and return its status."""
+    async def get(self) -> tuple[int, bytes]:
+        """Send the request, read the response, and return its status and its body."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
         writer.write(self._request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
-        return int(head.split(b" ", 2)[1])
+        body = await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
+        return int(head.split(b" ", 2)[1]), body
 
     def close(self) -> None:
         """Close the connection."""
