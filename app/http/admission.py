@@ -13,7 +13,14 @@ from app.http.request_head import RequestHead
 from app.metrics.metrics import Metrics
 
 UNKNOWN_ADDRESS = "unknown"
-SIGN_IN_PATHS = ("/auth/login", "/auth/passkey", "/auth/refresh", "/auth/logout", "/admin/sign-in")
+SIGN_IN_PATHS = (
+    "/auth/login",
+    "/auth/passkey/login",
+    "/auth/refresh",
+    "/auth/logout",
+    "/admin/sign-in",
+    "/admin/sign-in/passkey",
+)
 """Paths whose requests wait in a queue of their own: each takes long, so that its duration tells nothing."""
 UNLIMITED_PATHS = ("/server/ping", "/server/health", "/metrics", *PROBES)
 """Paths by which a server is observed, whose requests run at once."""
