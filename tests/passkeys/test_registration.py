@@ -8,7 +8,7 @@ from app.core.errors import APITokenRefused
 from app.db.models import PASSKEYS, Activity
 from app.flows.passkeys.own_passkeys import EXPIRED_MESSAGE, REGISTERED_MESSAGE, REJECTED_MESSAGE
 from tests.api_tokens.tokens import create_token
-from tests.base_data import static_token, uid
+from tests.base_data import cheap_hash, static_token, uid
 from tests.http.clients import (
     FORBIDDEN,
     INVALID_CREDENTIALS,
@@ -90,14 +90,34 @@ async def test_without_the_password_nothing_is_registered_or_revoked(users):
     assert len(await users.passkeys(headers)) == 1
 
 
-async def test_with_one_time_passwords_the_proof_is_one(users):
+async def test_with_one_time_passwords_the_proof_is_one_and_the_password(users):
     headers = await users.headers("ed", otp=totp_code())
     refused = await users.send("POST", f"{OWN}/options", {"password": PASSWORD}, headers)
-    used = await users.send("POST", f"{OWN}/options", {"otp": totp_code()}, headers)
+    used = await users.send("POST", f"{OWN}/options", {"password": PASSWORD, "otp": totp_code()}, headers)
     await users.forget_used_codes()
-    await users.register(headers=headers, proof={"otp": totp_code()})
+    await users.register(headers=headers, proof={"password": PASSWORD, "otp": totp_code()})
 
     assert error_of(refused) == error_of(used) == (401, "INVALID_OTP")
+
+
+async def test_one_time_passwords_that_a_session_sets_up_are_no_proof(users):
+    """A session is enough to enable them; it must not become a passkey, which outlives it and needs no password."""
+    headers, secret = await users.headers(), "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    body = {"secret": secret, "otp": totp_code(secret)}
+    assert (await users.send("POST", "/users/me/tfa/enable", body, headers)).status_code == 204
+    await users.forget_used_codes()
+    for proof in ({"otp": totp_code(secret)}, {"otp": totp_code(secret), "password": "wrong"}):
+        assert error_of(await users.send("POST", f"{OWN}/options", proof, headers)) == INVALID_CREDENTIALS
+
+
+async def test_a_change_of_the_password_ends_the_registration_that_the_old_one_began(users):
+    headers = await users.headers()  # its access token outlives the change
+    options = await users.registration_options(headers)
+    await users.system.load({"directus_users": [{"id": uid("vi"), "password": cheap_hash("another password")}]})
+    body = {"name": "x", "challenge_token": options["challenge_token"]}
+    body["credential"] = Authenticator().create(options["public_key"])
+
+    assert reason_of(await users.send("POST", OWN, body, headers)) == EXPIRED_MESSAGE
 
 
 async def test_a_passkey_is_a_proof(users):

@@ -214,7 +214,7 @@ async def test_a_forged_signature_does_not_move_the_counter(users):
 async def test_a_passkey_is_the_second_factor_instead_of_a_one_time_password(users):
     headers = await users.headers("ed", otp=totp_code())
     await users.forget_used_codes()
-    authenticator, _ = await users.register("ed", headers=headers, proof={"otp": totp_code()})
+    authenticator, _ = await users.register("ed", headers=headers, proof={"password": PASSWORD, "otp": totp_code()})
     authenticator.flags = PRESENT
 
     assert error_of(await login(users.client, "ed@example.com")) == INVALID_OTP
@@ -225,7 +225,7 @@ async def test_a_passkey_is_the_second_factor_instead_of_a_one_time_password(use
 async def test_the_second_factor_is_a_passkey_of_the_same_user_for_this_purpose(users):
     headers = await users.headers("ed", otp=totp_code())
     await users.forget_used_codes()
-    own, _ = await users.register("ed", headers=headers, proof={"otp": totp_code()})
+    own, _ = await users.register("ed", headers=headers, proof={"password": PASSWORD, "otp": totp_code()})
     other, _ = await users.register("vi")
     both = {"email": "ed@example.com", "password": PASSWORD}
 

@@ -15,7 +15,7 @@ from app.repositories.directory import Directory
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a client sends as proof: one of these."""
+    """What a client sends as proof: a passkey, or a password, with a one-time password if the account has them."""
 
     password: str | None = field(default=None, repr=False)
     otp: str | None = field(default=None, repr=False)
@@ -25,8 +25,8 @@ class Proof:
 async def confirm_account(directory: Directory, account: Account, proof: Proof) -> None:
     """Check that the caller could sign in to an account now.
 
-    A passkey is always enough, as its authenticator verifies the user. The password is enough if a sign-in needs no
-    second factor, a one-time password or a recovery code if the account has them: the session had the password.
+    A passkey is always enough, as its authenticator verifies the user. Otherwise it takes the password, and a one-time
+    password or a recovery code if the account has them. These alone prove nothing: a session is enough to set them up.
 
     Raises:
         InvalidCredentials: The proof is missing or wrong.
@@ -36,15 +36,15 @@ async def confirm_account(directory: Directory, account: Account, proof: Proof) 
     services = directory.services
     if proof.passkey is not None:
         await _confirm_with_passkey(directory, account, proof.passkey)
-    elif account.tfa_secret is not None:
+        return
+    await _confirm_with_password(directory, account, proof.password)
+    if account.tfa_secret is not None:
         verifier = OTPVerifier(services, account)
         if not await verifier.verify(proof.otp, recovery=True):
             raise InvalidOtp
         await services.database.run_write(verifier.reset, exclusive=False)
     elif await requires_second_factor(services, account):
         raise InvalidOtp
-    else:
-        await _confirm_with_password(directory, account, proof.password)
 
 
 async def _confirm_with_passkey(directory: Directory, account: Account, response: PasskeyResponse) -> None:

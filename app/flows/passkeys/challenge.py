@@ -14,6 +14,7 @@ from typing import Any
 from app.core.config import signing_secret
 from app.core.errors import InvalidToken, TokenExpired
 from app.core.tokens import decode_jwt, encode_jwt
+from app.repositories.commands.accounts import Account
 from app.repositories.services import Services
 from app.repositories.stores.used_sign_ins import use_sign_in
 
@@ -32,31 +33,36 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A challenge; that of a registration belongs to a user, and to the session if the caller has one."""
+    """A challenge; that of a registration belongs to a user, and to the session if the caller has one.
+
+    `account` is the digest of the user's account when a proof of it was verified, so that a change of the password
+    makes that proof worthless: access tokens may outlive the change.
+    """
 
     purpose: Purpose
     value: str = field(repr=False)
-    user: str | None = None
+    account: str | None = field(default=None, repr=False)
     session: str | None = field(default=None, repr=False)
 
     @classmethod
-    def start(cls, purpose: Purpose, user: str | None = None, session: str | None = None) -> "Challenge":
+    def start(cls, purpose: Purpose, account: Account | None = None, session: str | None = None) -> "Challenge":
         """Return a new challenge; `session` is the stored token of the caller's session."""
-        return cls(purpose, secrets.token_hex(CHALLENGE_BYTES), user, session and _digest(session))
+        digest = account and account.digest
+        return cls(purpose, secrets.token_hex(CHALLENGE_BYTES), digest, session and _digest(session))
 
     @property
     def bytes(self) -> bytes:
         """The value that an authenticator signs."""
         return bytes.fromhex(self.value)
 
-    def belongs_to(self, user: str, session: str | None) -> bool:
-        """Return whether the challenge was issued to this user and session."""
-        return (self.user, self.session) == (user, session and _digest(session))
+    def belongs_to(self, account: Account, session: str | None) -> bool:
+        """Return whether the challenge was issued to the user of this account, unchanged since, and session."""
+        return (self.account, self.session) == (account.digest, session and _digest(session))
 
     def sign(self, services: Services) -> str:
         """Return the token that the client sends back along with the response."""
         claims: dict[str, Any] = {"scope": self.purpose.value, "challenge": self.value}
-        optional = {"user": self.user, "session": self.session}
+        optional = {"account": self.account, "session": self.session}
         claims |= {name: value for name, value in optional.items() if value is not None}
         return encode_jwt(signing_secret(services.settings), claims, CHALLENGE_TTL, services.clock())
 
@@ -74,7 +80,7 @@ def read_challenge(token: str, purpose: Purpose, services: Services) -> Challeng
     value = claims.get("challenge")
     if claims.get("scope") != purpose.value or not isinstance(value, str):
         return None
-    return Challenge(purpose, value, claims.get("user"), claims.get("session"))
+    return Challenge(purpose, value, claims.get("account"), claims.get("session"))
 
 
 def _digest(session: str) -> str:

@@ -57,7 +57,7 @@ class PasskeyService:
         if account.provider != DEFAULT_PROVIDER:
             raise Forbidden(OTHER_PROVIDER_MESSAGE)
         await confirm_account(self._directory, account, proof)
-        challenge = Challenge.start(Purpose.REGISTRATION, account.id, self._directory.caller.session)
+        challenge = Challenge.start(Purpose.REGISTRATION, account, self._directory.caller.session)
         public_key = party.creation_options(
             challenge.bytes,
             await read_project_name(self._services),
@@ -71,12 +71,12 @@ class PasskeyService:
         """Store the passkey that an authenticator created for the options, and return it.
 
         Raises:
-            InvalidPayload: The options are not the caller's, have expired or were used before, the response or the name
+            InvalidPayload: The options are not the caller's, have expired or were used before, the account has changed since, the response or the name
                 is invalid, or the user has too many passkeys.
         """
         party, account, name = relying_party(self._services), await self._account(), parse_credential_name(name)
         challenge = read_challenge(response.challenge_token, Purpose.REGISTRATION, self._services)
-        if challenge is None or not challenge.belongs_to(account.id, self._directory.caller.session):
+        if challenge is None or not challenge.belongs_to(account, self._directory.caller.session):
             raise InvalidPayload(EXPIRED_MESSAGE)
         if not await challenge.consume(self._services):
             raise InvalidPayload(EXPIRED_MESSAGE)

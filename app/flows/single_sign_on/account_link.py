@@ -11,7 +11,7 @@ from app.db.transaction import WriteTransaction
 from app.flows.login import Credentials, LoginService
 from app.flows.otp_verifier import OTPVerifier
 from app.flows.single_sign_on.failures import refused
-from app.flows.single_sign_on.pending_link import PendingLink, read_pending_link, state_of
+from app.flows.single_sign_on.pending_link import PendingLink, read_pending_link
 from app.flows.single_sign_on.profile import Profile
 from app.flows.single_sign_on.user_sign_in import UserSignIn
 from app.flows.timing import minimum_duration
@@ -78,7 +78,7 @@ class AccountLink:
         user = await find_by_id(self._services, link.user)
         email = (user.account.email if user else None) or ""
         account = await LoginService(self._directory).authenticate(Credentials(email, password, otp))
-        if user is None or account != user.account or state_of(account) != link.state:
+        if user is None or account != user.account or account.digest != link.state:
             raise refused(self._settings, "the account has changed since the link was offered", user=link.user)
         return user
 

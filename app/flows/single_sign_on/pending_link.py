@@ -4,7 +4,6 @@ A cookie holds it, so that it belongs to one browser, and every node can complet
 the refresh token of the provider and what the provider says about the user.
 """
 
-import hashlib
 import hmac
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -29,7 +28,7 @@ MAX_COOKIE_LENGTH = 3800
 class PendingLink:
     """A link: its provider and account, what the provider said, and where the sign-in leads to.
 
-    `state` is that of the account when the link was offered.
+    `state` is the digest of the account when the link was offered.
     """
 
     provider: str
@@ -45,8 +44,8 @@ class PendingLink:
         cls, provider: str, account: Account, profile: Profile, refresh_token: str | None, redirect: str | None
     ) -> "PendingLink":
         """Return a new link to an account."""
-        id_, state = secrets.token_urlsafe(ID_BYTES), state_of(account)
-        return cls(provider, id_, account.id, state, profile, refresh_token, redirect)
+        id_ = secrets.token_urlsafe(ID_BYTES)
+        return cls(provider, id_, account.id, account.digest, profile, refresh_token, redirect)
 
     def seal(self, secret: str, expires: datetime) -> str:
         """Return the value of the cookie.
@@ -67,12 +66,6 @@ def read_pending_link(cookie: str | None, provider: str, secret: str, now: datet
     if values.pop("expires") <= now.timestamp() or values["provider"] != provider:
         return None
     return PendingLink(**{**values, "profile": Profile(**values["profile"])})
-
-
-def state_of(account: Account) -> str:
-    """Return a digest of all that a sign-in depends on, which a link must find unchanged."""
-    values = (account.id, account.email, account.status, account.provider, account.password, account.tfa_secret)
-    return hashlib.sha256(orjson.dumps(values)).hexdigest()
 
 
 def _encrypt(values: object, secret: str) -> str:

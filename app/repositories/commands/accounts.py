@@ -1,9 +1,11 @@
 """Accounts: users as the authentication flows read and update them, without the permissions of any caller."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Select, Text, exists, literal, select, true
 
 from app.core.auth_providers import DEFAULT_PROVIDER
@@ -65,6 +67,12 @@ class Account:
     def has_second_factor(self) -> bool:
         """Whether the user has set up two-factor authentication: one-time passwords, or a passkey that signs in."""
         return self.tfa_secret is not None or (self.has_passkeys and self.provider == DEFAULT_PROVIDER)
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that authentication depends on, by which a later step finds the account unchanged."""
+        values = [getattr(self, name) for name in _COLUMNS]
+        return hashlib.sha256(orjson.dumps(values)).hexdigest()
 
     @property
     def can_use_password(self) -> bool:
