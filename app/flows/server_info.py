@@ -54,7 +54,7 @@ def limits(services: Services) -> dict[str, Any]:
         **UNSUPPORTED_FEATURES,
         "rateLimit": _rate_fields(services.rates.client_rate),
         "rateLimitGlobal": _rate_fields(services.rates.global_rate),
-        "websocket": False,
+        "websocket": services.settings.websockets_enabled,
         "queryLimit": {"default": services.limits.default_rows, "max": -1 if max_rows is None else max_rows},
     }
 

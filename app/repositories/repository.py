@@ -8,7 +8,7 @@ from sqlalchemy import Text, cast, select
 
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.email_addresses import email_spellings
-from app.core.errors import Forbidden
+from app.core.errors import Forbidden, InvalidQuery
 from app.core.request_budget import RequestBudget
 from app.core.values import is_storable
 from app.db.statement import bind_param
@@ -193,6 +193,18 @@ class Repository(WriteRepository):
         """Return the parser of one query's parameters, in which wildcards mean the fields that this access may read."""
         limits = self._services.limits
         return QueryParser(limits, lambda collection: access.fields("read", collection), limits.size_counter())
+
+    def live_read(self, access: Access, query: Query, key: Any = None) -> Read:
+        """Return the query of a subscription, to the row with a key if there is one.
+
+        Raises:
+            InvalidQuery: The query is invalid, or groups rows.
+            Forbidden: It names a field that the caller may not read, or the key is malformed.
+        """
+        if is_grouped(query):
+            raise InvalidQuery("A subscription can't aggregate or group rows")
+        read = self.query_parser(access).read(self.collection, {**query, "limit": -1})
+        return read if key is None else self.restricted_to(read, [parse_key(self.collection, key)])
 
     def restricted_to(self, read: Read, keys: Iterable[Any]) -> Read:
         """Return a query restricted to the rows with these keys."""

@@ -79,3 +79,26 @@ async def test_the_documented_subscription_is_sent_an_update(server, restored_db
 
     assert result["event"] == "update"
     assert result["data"]["status"] == "suspended"
+
+
+SDK = """
+import { createDirectus, realtime, staticToken } from "@directus/sdk";
+import WebSocket from "ws";
+const documented = (url, options) => createDirectus(process.env.URL, { globals: { WebSocket } });
+SETUP
+"""
+
+
+@pytest.mark.nightly
+async def test_the_sdk_subscribes_as_documented(server, restored_db, node_modules):
+    setup = block("ts").replace("createDirectus(", "documented(")
+    setup = setup.replace(setup.splitlines()[0], "").replace("<TOKEN>", ADA)
+    process = await start(node_modules, SDK.replace("SETUP", setup), URL=f"http://127.0.0.1:{server.port}")
+    await subscribed(server, 1)
+    await asyncio.sleep(1)  # the SDK misses a message that arrives while it handles the one before
+    await restored_db.directory(SYSTEM)["users"].update_one(ED, {"status": "suspended"})
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    events = [json.loads(line) for line in output.decode().splitlines()]
+
+    assert [event["event"] for event in events] == ["init", "update"]
+    assert events[1]["data"] == [{"id": ED, "status": "suspended"}]

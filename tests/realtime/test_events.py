@@ -119,6 +119,7 @@ async def test_a_rolled_back_write_has_no_events(restored_db, capturing):
 
 async def test_events_deleted_before_they_were_read_make_a_batch_incomplete(restored_db, capturing):
     position = await capturing.position()
+    await write(restored_db, "UPDATE rollcall_event_capture SET generation_at = 0, pruned_until = 0;")
     await write(restored_db, f"UPDATE directus_users SET title = 'x' WHERE id = '{ADA}';")
     position = position._replace(at=position.at - 300)
     for _ in range(2):  # events outlive one generation

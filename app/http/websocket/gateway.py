@@ -15,11 +15,12 @@ from app.flows.realtime.hub import RealtimeHub
 from app.http.authentication import Authenticator
 from app.http.csrf import CsrfCheck
 from app.http.request_head import RequestHead
+from app.http.websocket.directus_transport import DirectusTransport
 from app.http.websocket.graphql_transport import PROTOCOL, GraphQLTransport
 from app.http.websocket.realtime_client import ConnectionCounts, RealtimeClient
 from app.http.websocket.websocket_connection import CloseCode, WebSocketConnection
 
-GRAPHQL_PATH = "/graphql/system"
+GRAPHQL_PATH, DIRECTUS_PATH = "/graphql/system", "/websocket"
 HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 UNTRUSTED_ORIGIN = "A connection with a session cookie must come from a page of PUBLIC_URL or CORS_ORIGIN"
 STRICT = "strict"
@@ -100,7 +101,7 @@ class WebSocketGateway:
 
     async def _serve(self, service: Service, scope: Scope, head: RequestHead, receive: Receive, send: Send) -> None:
         connection = WebSocketConnection(receive, send, self._settings)
-        transport: WebSocketTransport = GraphQLTransport(connection, self._hub, self._settings)
+        transport = _transport(service, connection, self._hub, self._settings, head)
         client = RealtimeClient(self._hub, self._authenticator, head, self._counts, transport.closed, transport.expired)
         started = time.perf_counter()
         try:
@@ -129,6 +130,14 @@ class WebSocketGateway:
             await client.authenticate_by_head()
         elif service.auth == STRICT:
             raise Forbidden
+
+
+def _transport(
+    service: Service, connection: WebSocketConnection, hub: RealtimeHub, settings: Settings, head: RequestHead
+) -> WebSocketTransport:
+    if service.subprotocol is not None:
+        return GraphQLTransport(connection, hub, settings)
+    return DirectusTransport(connection, hub, settings, head.client_info)
 
 
 async def _run(connection: WebSocketConnection, transport: WebSocketTransport, client: RealtimeClient) -> None:
@@ -166,4 +175,7 @@ def _services(settings: Settings) -> list[tuple[str, Service]]:
     if settings.websockets_enabled and settings.websockets_graphql_enabled:
         auth, limit = settings.websockets_graphql_auth, settings.websockets_graphql_conn_limit
         services.append((GRAPHQL_PATH, Service("graphql", auth, limit, PROTOCOL)))
+    if settings.websockets_enabled and settings.websockets_rest_enabled:
+        auth, limit = settings.websockets_rest_auth, settings.websockets_rest_conn_limit
+        services.append((DIRECTUS_PATH, Service("directus", auth, limit, None)))
     return services

@@ -139,7 +139,7 @@ class GraphQLTransport:
         schema = schema_for(services.registry, services.root_fields)
         try:
             prepared = prepare_subscription(schema, request, client.member.access, services)
-            sink = _Sink(self, id_, prepared)
+            sink = _ResultSink(self, id_, prepared)
             subscription = await self._hub.subscribe(client.member, prepared.build, sink)
         except RollcallError as error:
             self._fail(id_, error)
@@ -173,7 +173,7 @@ class GraphQLTransport:
         self._connection.post({"id": id_, "type": "error", "payload": error.entries()})
 
 
-class _Sink:
+class _ResultSink:
     """Sends the changes of one subscription as results."""
 
     def __init__(self, transport: GraphQLTransport, id_: str, prepared: PreparedSubscription) -> None:

@@ -120,11 +120,15 @@ _RENEW = {
 }
 _IS_COMPLETE = {
     "postgresql": text(
-        "SELECT started_xid < CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) "
-        "FROM rollcall_event_capture"
+        "SELECT NOT EXISTS (SELECT 1 FROM pg_snapshot_xip(pg_current_snapshot()) AS running (xid) "
+        "JOIN pg_locks ON locktype = 'transactionid' AND granted AND transactionid = CAST(running.xid AS xid) "
+        "LEFT JOIN pg_stat_activity AS activity ON activity.pid = pg_locks.pid "
+        "WHERE CAST(CAST(running.xid AS text) AS bigint) <= started_xid "
+        "AND coalesce(activity.datname, current_database()) = current_database()) FROM rollcall_event_capture"
     ),
     "sqlite": text("SELECT 1"),
 }
+"""Whether no transaction of this database is running that began before the lease; one of another counts for nothing."""
 _NEXT_GENERATION = {
     dialect: _bound(
         "UPDATE rollcall_event_capture SET pruned_until = generation_at, pruned_mark = generation_mark, "
