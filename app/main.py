@@ -120,6 +120,7 @@ class RollcallApp(HTTPMiddleware):
                 ),
                 authenticator.client_ip,
                 services.metrics,
+                (provider.name for provider in settings.auth_providers),
             ),
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
             websockets=None if hub is None else WebSocketGateway(hub, authenticator, settings, limiter),

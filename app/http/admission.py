@@ -1,7 +1,7 @@
 """The admission of requests: which queue they wait in, and who sends them."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from app.core.errors import ServiceUnavailable
@@ -22,24 +22,44 @@ SIGN_IN_PATHS = (
     "/admin/sign-in/passkey",
 )
 """Paths whose requests wait in a queue of their own: each takes long, so that its duration tells nothing."""
+PROVIDER_PATHS = (
+    "/auth/login/{}",
+    "/auth/login/{}/callback",
+    "/auth/login/{}/link",
+    "/admin/sign-in/with/{}",
+    "/admin/link-account",
+)
+"""Paths of a provider, whose requests wait in another queue: if it does not respond, each takes seconds."""
 UNLIMITED_PATHS = ("/server/ping", "/server/health", "/metrics", *PROBES)
 """Paths by which a server is observed, whose requests run at once."""
 
 
 class Admission:
-    """The admission of all requests to a process: sign-ins wait in a queue of their own, health checks in none."""
+    """The admission of all requests to a process.
+
+    Sign-ins wait in a queue of their own, those with `providers`, by name, in another one, health checks in none.
+    """
 
     def __init__(
-        self, limits: AdmissionLimits, client_ip: Callable[[RequestHead], str | None], metrics: Metrics
+        self,
+        limits: AdmissionLimits,
+        client_ip: Callable[[RequestHead], str | None],
+        metrics: Metrics,
+        providers: Iterable[str] = (),
     ) -> None:
-        self.requests, self.sign_ins = AdmissionQueue(*limits), AdmissionQueue(*limits)
+        self.requests, self.sign_ins, self.provider_sign_ins = (AdmissionQueue(*limits) for _ in range(3))
         self.other_queues: Mapping[str, AdmissionQueue | None] = {
+            **{path.format(name): self.provider_sign_ins for name in providers for path in PROVIDER_PATHS},
             **dict.fromkeys(SIGN_IN_PATHS, self.sign_ins),
             **dict.fromkeys(UNLIMITED_PATHS),
         }
         """The queues of paths whose requests do not wait in that of all others; None for no queue."""
         self._client_ip, self._rejections = client_ip, metrics.rejections
-        queues = {("requests",): self.requests, ("sign_ins",): self.sign_ins}
+        queues = {
+            ("requests",): self.requests,
+            ("sign_ins",): self.sign_ins,
+            ("provider_sign_ins",): self.provider_sign_ins,
+        }
         metrics.gauge(
             "requests_running", "Requests that run", lambda: {name: q.in_use for name, q in queues.items()}, "queue"
         )

@@ -14,7 +14,7 @@ from app.cli import connection_limit
 from app.cli.connection_limit import choose_connections
 from app.cli.server import http_protocol
 from app.http import middleware
-from app.http.admission import SIGN_IN_PATHS, UNLIMITED_PATHS, Admission
+from app.http.admission import PROVIDER_PATHS, SIGN_IN_PATHS, UNLIMITED_PATHS, Admission
 from app.http.admission_queue import AdmissionLimits
 from app.http.middleware import HTTPMiddleware, MiddlewareOptions
 from app.http.response import Response
@@ -23,6 +23,7 @@ from app.metrics.metrics import Metrics
 from tests.conftest import make_settings
 from tests.db.activity import SOON_SECONDS
 
+OF_PROVIDER = [path.format("office") for path in PROVIDER_PATHS if "callback" not in path]
 LIMITS = AdmissionLimits(max_running=16, max_waiting=4, timeout=30.0)
 RUNNING = 15
 """How many requests of one client run at once: all but one, which is reserved for another client."""
@@ -68,10 +69,11 @@ def app(held, metrics):
 
         return Response(b"", stream=chunks())
 
-    admission = Admission(LIMITS, lambda head: head.forwarded_for.decode() or "192.0.2.1", metrics)
-    paths = dict.fromkeys((*SIGN_IN_PATHS, *UNLIMITED_PATHS, "/quick"), quick)
+    admission = Admission(LIMITS, lambda head: head.forwarded_for.decode() or "192.0.2.1", metrics, ["office"])
+    paths = dict.fromkeys((*SIGN_IN_PATHS, *OF_PROVIDER, *UNLIMITED_PATHS, "/quick"), quick)
     options = MiddlewareOptions(admission=admission)
-    return HTTPMiddleware({**paths, "/held": held, "/stream": stream}, Router(), 1_000, options)
+    endpoints = {**paths, "/held": held, "/stream": stream, "/auth/login/office/callback": held}
+    return HTTPMiddleware(endpoints, Router(), 1_000, options)
 
 
 @pytest.fixture
@@ -111,9 +113,16 @@ async def test_another_client_is_answered_meanwhile(client, held):
     assert not held.release.is_set()
 
 
-@pytest.mark.parametrize("path", [*SIGN_IN_PATHS, *UNLIMITED_PATHS])
+@pytest.mark.parametrize("path", [*SIGN_IN_PATHS, *OF_PROVIDER, *UNLIMITED_PATHS])
 async def test_sign_ins_and_health_checks_do_not_wait_for_other_requests(client, path):
     await hold(client, 20)
+
+    assert (await client.get(path)).text == "quick"
+
+
+@pytest.mark.parametrize("path", ["/quick", *SIGN_IN_PATHS])
+async def test_nothing_waits_for_a_provider_that_does_not_respond(client, path):
+    await hold(client, 20, "/auth/login/office/callback")
 
     assert (await client.get(path)).text == "quick"
 

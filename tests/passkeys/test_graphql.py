@@ -13,7 +13,9 @@ CREATE = """mutation($name: String!, $token: String!, $credential: JSON!) {
   users_me_passkeys_create(name: $name, challenge_token: $token, credential: $credential) { id name }
 }"""
 LOGIN = """mutation($token: String!, $credential: JSON!, $email: String, $password: String) {
-  auth_passkey_login(challenge_token: $token, credential: $credential, email: $email, password: $password) { access_token }
+  auth_passkey_login(challenge_token: $token, credential: $credential, email: $email, password: $password) {
+    access_token
+  }
 }"""
 RENAME = 'mutation($id: ID!) { users_me_passkeys_rename(id: $id, name: "Other") { name } }'
 REVOKE = "mutation($id: ID!, $password: String) { users_me_passkeys_revoke(id: $id, password: $password) }"

@@ -71,8 +71,8 @@ class PasskeyService:
         """Store the passkey that an authenticator created for the options, and return it.
 
         Raises:
-            InvalidPayload: The options are not the caller's, have expired or were used before, the account has changed since, the response or the name
-                is invalid, or the user has too many passkeys.
+            InvalidPayload: The options are not the caller's, have expired or were used before, the account has changed
+                since, the response or the name is invalid, or the user has too many passkeys.
         """
         party, account, name = relying_party(self._services), await self._account(), parse_credential_name(name)
         challenge = read_challenge(response.challenge_token, Purpose.REGISTRATION, self._services)

@@ -108,7 +108,7 @@ def _errors(request: PageRequest, error: RollcallError) -> FormErrors:
 
 
 async def _proof_kind(request: PageRequest, account: Account) -> str:
-    """Return what the user has to enter to change passkeys."""
+    """Return what proves that it is the user who changes passkeys; `otp` is a code besides the password."""
     if account.tfa_secret is not None:
         return "otp"
     return "passkey" if await requires_second_factor(request.services, account) else "password"
