@@ -47,7 +47,7 @@ class Challenge:
     @classmethod
     def start(cls, purpose: Purpose, account: Account | None = None, session: str | None = None) -> "Challenge":
         """Return a new challenge; `session` is the stored token of the caller's session."""
-        digest = account and account.digest
+        digest = account.digest if account else None
         return cls(purpose, secrets.token_hex(CHALLENGE_BYTES), digest, session and _digest(session))
 
     @property
