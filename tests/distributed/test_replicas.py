@@ -228,6 +228,31 @@ async def test_a_replica_that_is_paused_delays_a_change_and_returns_by_itself(tm
     assert after > before
 
 
+async def test_a_right_revoked_while_both_replicas_are_paused_is_gone_when_the_write_is_answered(tmp_path):
+    grant = {"collection": "directus_roles", "action": "read", "fields": ["id", "name"], "permissions": {}}
+    async with replicated_nodes(tmp_path) as (cluster, nodes):
+        (permission,) = await add_user(nodes[0], READER_TOKEN, grant)
+        await asyncio.sleep(5)
+        before = await rows_on_each(nodes)
+        for standby in cluster.standbys:
+            await standby.execute("SELECT pg_wal_replay_pause()")
+        revoked = await nodes[0].patch(f"/permissions/{permission}", json={"permissions": NO_ROW})
+        after = await rows_on_each(nodes)
+
+    assert EMPTY not in {body for _, body in before}
+    assert revoked.is_success
+    assert set(after) == {(200, EMPTY)}
+
+
+async def rows_on_each(nodes):
+    """Return four responses of each node to the reader."""
+    connections = [Connection(node, "/roles?fields=name&limit=1", READER_TOKEN) for node in nodes]
+    responses = [await connection.get() for connection in connections * 4]
+    for connection in connections:
+        connection.close()
+    return responses
+
+
 async def reads_on(server):
     """How often the table of roles was scanned on a server."""
     query = "SELECT (coalesce(seq_scan, 0) + coalesce(idx_scan, 0))::int FROM pg_stat_user_tables"
