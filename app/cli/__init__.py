@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import access, fields, policies, users
+from app.cli import access, fields, indexes, policies, users
 from app.cli.confirmation import confirm
 from app.cli.runner import load_and_check_settings, run
 from app.cli.startup_checks import check_address, check_database
@@ -35,6 +35,7 @@ migrations = typer.Typer(no_args_is_help=True, help="Migrate the tables up, or r
 app.add_typer(migrations, name="migrate")
 app.add_typer(users.commands, name="users")
 app.add_typer(fields.commands, name="fields")
+app.add_typer(indexes.commands, name="indexes")
 app.add_typer(access.commands, name="access")
 app.add_typer(policies.commands, name="policies")
 app.command()(upgrade)

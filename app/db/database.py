@@ -19,6 +19,7 @@ from app.db.email_index import select_has_email_index
 from app.db.engine import (
     RESERVED_CONNECTIONS,
     concurrent_writes,
+    create_autocommit_engine,
     create_maintenance_engine,
     create_write_engine,
     sqlstate,
@@ -108,20 +109,24 @@ class Database:
         Raises:
             ServiceUnavailable: The database is unreachable, becomes so, or stays locked.
         """
-        async with AsyncExitStack() as stack:
-            try:
-                connection = await stack.enter_async_context(self._engines[0].connect())
-            except PoolTimeout:
-                raise ServiceUnavailable(WRITERS_BUSY) from None
-            except (*UNREACHABLE, DBAPIError):
-                raise ServiceUnavailable(DATABASE_UNAVAILABLE) from None
-            try:
+        async with _connected(self._engines[0]) as connection:
+            yield connection
+            await connection.commit()
+
+    @asynccontextmanager
+    async def maintenance(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection for statements that run in no transaction and without a time limit.
+
+        Raises:
+            ServiceUnavailable: The database is unreachable, becomes so, or stays locked.
+        """
+        engine = create_autocommit_engine(self._url, pooler=self._pooler)
+        try:
+            async with _connected(engine) as connection:
                 yield connection
                 await connection.commit()
-            except DBAPIError as error:
-                if message := _unavailable_message(error):
-                    raise ServiceUnavailable(message) from error
-                raise
+        finally:
+            await engine.dispose()
 
     async def run_in_transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` in a SQLAlchemy transaction and return its result; run it again after a conflict.
@@ -196,6 +201,24 @@ class Database:
         await self._write_pool.dispose()
         for engine in self._engines:
             await engine.dispose()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a connection; raise ServiceUnavailable if the database is unreachable, becomes so, or stays locked."""
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(engine.connect())
+        except PoolTimeout:
+            raise ServiceUnavailable(WRITERS_BUSY) from None
+        except (*UNREACHABLE, DBAPIError):
+            raise ServiceUnavailable(DATABASE_UNAVAILABLE) from None
+        try:
+            yield connection
+        except DBAPIError as error:
+            if message := _unavailable_message(error):
+                raise ServiceUnavailable(message) from error
+            raise
 
 
 async def _retry_conflicts(attempt: Callable[[], Awaitable[T]]) -> T:

@@ -120,6 +120,20 @@ def create_maintenance_engine(url: URL, *, pooler: bool = False) -> AsyncEngine:
     return engine
 
 
+def create_autocommit_engine(url: URL, *, pooler: bool = False) -> AsyncEngine:
+    """Return an engine for statements that may take hours and run in no transaction, such as building an index.
+
+    Raises:
+        OperatorError: The SQLite file cannot be created.
+    """
+    if url.get_backend_name() != POSTGRESQL:
+        return _create_writable_sqlite_engine(url, MAINTENANCE_CONNECTIONS)
+    parameters: Parameters = {"default_transaction_read_only": "off", "statement_timeout": 0, "lock_timeout": 0}
+    return create_postgresql_engine(
+        url, MAINTENANCE_CONNECTIONS, parameters, pooler=pooler, isolation_level="AUTOCOMMIT"
+    )
+
+
 def create_listen_engine(url: URL) -> AsyncEngine:
     """Return an engine of one connection to PostgreSQL that waits for notifications."""
     return create_postgresql_engine(

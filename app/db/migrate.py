@@ -10,11 +10,14 @@ from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.db.engine import sqlstate
+from app.db.optional_indexes import drop_optional_indexes
 from app.db.table_check import check_tables
 
 PACKAGE = Path(__file__).parents[1]
 MIGRATIONS = next(folder for folder in (PACKAGE / "migrations", PACKAGE.parent / "migrations") if folder.is_dir())
 """The revisions: in an installed package below `app`, in a checkout next to it."""
+FOLD_REVISION = "0002"
+"""The revision with the function that optional indexes use; they are dropped before it is."""
 MIGRATIONS_TABLE = "rollcall_migrations"
 INSUFFICIENT_PRIVILEGE = "42501"
 # An arbitrary number that must never change.
@@ -71,6 +74,8 @@ async def migrate_down_in_transaction(connection: AsyncConnection, to: str = "ba
     from app.db import alembic_runner  # noqa: PLC0415  # loads Alembic, which serving does not need
 
     await acquire_migration_lock(connection)
+    if to < FOLD_REVISION or to == "base":
+        await drop_optional_indexes(connection)
     await connection.run_sync(alembic_runner.downgrade, MIGRATIONS, to, force=force)
     if to == "base":
         await connection.execute(text(f"DROP TABLE {MIGRATIONS_TABLE}"))

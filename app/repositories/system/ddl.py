@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.db.base import POSTGRESQL
+from app.query.sql_indexes import index_names_of_column
 
 TEMPORARY = "rollcall_replaced"
 """The name of a column while it replaces another."""
@@ -61,6 +62,7 @@ def drop_column(dialect: str, column: ColumnDefinition) -> Iterator[str]:
     """Yield the statements that drop a column with everything that belongs to it."""
     if dialect != POSTGRESQL:
         yield from _drop_indexes(column)
+        yield from _drop_optional_indexes(column)
     yield f"ALTER TABLE {quoted(column.table)} DROP COLUMN {quoted(column.name)}"
 
 
@@ -127,6 +129,10 @@ def _drop_indexes(column: ColumnDefinition) -> Iterator[str]:
     yield from (f"DROP INDEX {quoted(name)}" for name in (column.unique, column.indexed) if name is not None)
 
 
+def _drop_optional_indexes(column: ColumnDefinition) -> Iterator[str]:
+    yield from (f"DROP INDEX IF EXISTS {quoted(name)}" for name in index_names_of_column(column.table, column.name))
+
+
 def _change_indexes(dialect: str, old: ColumnDefinition, new: ColumnDefinition) -> Iterator[str]:
     if old.unique is not None and new.unique is None:
         if dialect == POSTGRESQL:
@@ -145,6 +151,7 @@ def _alter(old: ColumnDefinition, new: ColumnDefinition) -> Iterator[str]:
     name = quoted(new.name)
     changes = []
     if old.type != new.type:
+        yield from _drop_optional_indexes(old)  # their expressions may not accept the new type
         changes += [f"ALTER COLUMN {name} DROP DEFAULT"]
         changes += [f"ALTER COLUMN {name} TYPE {new.type} USING {name}::{new.type}"]
     if old.default != new.default or old.type != new.type:
