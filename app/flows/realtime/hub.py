@@ -11,6 +11,7 @@ import structlog
 
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, RollcallError, SchemaChanged, ServiceUnavailable, TwoFactorSetupRequired
+from app.db.resource_pool import ResourcePool
 from app.flows.realtime.feed import EventFeed
 from app.flows.realtime.view import ChangeSink, View, ViewChange
 from app.policy.rules import Access
@@ -30,6 +31,10 @@ MAX_MOVED_ROWS = 1_000
 TICK_SECONDS = 1.0
 REVALIDATE_SECONDS = 30.0
 """How often the access of every member is checked, whether there are events or not: sessions end without any."""
+MAX_WAITING = 10_000
+WAITING_SECONDS = 60.0
+"""How many subscriptions wait until they are started, and for how long at most."""
+TOO_MANY_WAITING = "Too many subscriptions are waiting to be started; try again later"
 STARTING = "Realtime is starting; try again later"
 STOPPING = "The server is stopping; connect again"
 SUBSCRIBE_AGAIN = "Changes may have been missed; subscribe again"
@@ -72,6 +77,10 @@ class RealtimeHub:
         self._feed, self._store = EventFeed(services, self._handle), EventStore(services)
         self._lock, self._positioned = asyncio.Lock(), asyncio.Event()
         self._mark, self._is_draining = "", False
+        self._starts = ResourcePool(
+            ("turn",), reserved=0, max_waiting=MAX_WAITING, timeout=WAITING_SECONDS, exhausted=TOO_MANY_WAITING
+        )
+        """One subscription is started at a time, and callers take turns, so that changes never wait for several."""
         self._members: set[HubMember] = set()
         self._views: dict[ScopedRead, set[Subscription]] = {}
         self._max_rows = services.settings.websockets_max_rows
@@ -171,16 +180,24 @@ class RealtimeHub:
             subscription.sink.send(changes)
 
     async def subscribe(self, member: HubMember, build: ReadBuilder, sink: ChangeSink) -> Subscription:
-        """Return a subscription, which is sent what changes from now on.
+        """Return a subscription, which is sent what changes from now on; callers take turns.
 
         Raises:
             Forbidden: The caller may not read the collection or a field.
             InvalidQuery: The query exceeds a limit.
             InvalidCredentials: The credentials are no longer valid.
             LimitExceeded: The caller sees too many rows.
-            ServiceUnavailable: The database is unavailable, or rights keep changing.
+            ServiceUnavailable: The database is unavailable, rights keep changing, or too many subscriptions wait.
         """
         await self._positioned.wait()
+        owner = member.access.owner
+        turn = self._starts.acquire_nowait(owner) or await self._starts.acquire(owner)
+        try:
+            return await self._start(member, build, sink)
+        finally:
+            self._starts.release(turn, owner)
+
+    async def _start(self, member: HubMember, build: ReadBuilder, sink: ChangeSink) -> Subscription:
         async with self._lock:
             for _ in range(MAX_ATTEMPTS):
                 await self._revalidate(member)

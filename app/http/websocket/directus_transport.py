@@ -123,6 +123,7 @@ class DirectusTransport:
         uid = None
         try:
             uid = _uid_of(message)
+            await client.count_request()
             await handler(client, message, uid)
         except RollcallError as error:
             self._post_error(type_, error, uid)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -17,16 +16,13 @@ from app.http.csrf import CsrfCheck
 from app.http.request_head import RequestHead
 from app.http.websocket.directus_transport import DirectusTransport
 from app.http.websocket.graphql_transport import PROTOCOL, GraphQLTransport
-from app.http.websocket.realtime_client import ConnectionCounts, RealtimeClient
+from app.http.websocket.realtime_client import ConnectionCounts, RealtimeClient, RequestLimiter
 from app.http.websocket.websocket_connection import CloseCode, WebSocketConnection
 
 GRAPHQL_PATH, DIRECTUS_PATH = "/graphql/system", "/websocket"
 HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 UNTRUSTED_ORIGIN = "A connection with a session cookie must come from a page of PUBLIC_URL or CORS_ORIGIN"
 STRICT = "strict"
-
-RequestLimiter = Callable[[RequestHead], Awaitable[None]]
-"""Counts a request; raises RequestsExceeded when it is over the limit."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +63,10 @@ class WebSocketGateway:
         self._counts = ConnectionCounts(settings.websockets_user_conn_limit)
         self._services = dict(_services(settings))
         self._open = dict.fromkeys(self._services, 0)
+        self._unknown = {
+            path: ConnectionCounts((service.max_connections + 1) // 2) for path, service in self._services.items()
+        }
+        """The connections of each address whose clients are not authenticated yet, at most half of all."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -81,7 +81,7 @@ class WebSocketGateway:
             return
         self._open[path] += 1
         try:
-            await self._serve(self._services[path], scope, head, receive, send)
+            await self._serve(path, scope, head, receive, send)
         finally:
             self._open[path] -= 1
 
@@ -99,18 +99,23 @@ class WebSocketGateway:
             if not self._csrf_check.has_known_origin(as_http, head):
                 raise Forbidden(UNTRUSTED_ORIGIN)
 
-    async def _serve(self, service: Service, scope: Scope, head: RequestHead, receive: Receive, send: Send) -> None:
+    async def _serve(self, path: str, scope: Scope, head: RequestHead, receive: Receive, send: Send) -> None:
+        service = self._services[path]
         connection = WebSocketConnection(receive, send, self._settings)
         transport = _transport(service, connection, self._hub, self._settings, head)
-        client = RealtimeClient(self._hub, self._authenticator, head, self._counts, transport.closed, transport.expired)
+        client = RealtimeClient(
+            self._hub, self._authenticator, head, self._counts, transport.closed, transport.expired, self._limiter
+        )
         started = time.perf_counter()
         try:
-            if head.has_credentials or service.auth == STRICT:
-                try:
+            try:
+                if head.has_credentials or service.auth == STRICT:
                     await self._authenticate_by_head(service, head, client)
-                except RollcallError as error:
-                    await _reject(scope, send, error)
-                    return
+                if not client.is_authenticated:
+                    client.wait_in(self._unknown[path])
+            except RollcallError as error:
+                await _reject(scope, send, error)
+                return
             if service.subprotocol is not None and service.subprotocol not in scope.get("subprotocols", ()):
                 await send({"type": "websocket.accept"})
                 connection.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")

@@ -5,6 +5,7 @@ https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -138,7 +139,10 @@ class GraphQLTransport:
         services = self._hub.services
         schema = schema_for(services.registry, services.root_fields)
         try:
-            prepared = prepare_subscription(schema, request, client.member.access, services)
+            await client.count_request()
+            access = client.member.access
+            work = partial(prepare_subscription, schema, request, access, services)
+            prepared = await services.planning.run(access.owner, work)
             sink = _ResultSink(self, id_, prepared)
             subscription = await self._hub.subscribe(client.member, prepared.build, sink)
         except RollcallError as error:

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from app.core.errors import RollcallError, ServiceUnavailable
+from app.core.ip_addresses import rate_limit_network
 from app.flows.realtime.hub import HubMember, RealtimeHub
 from app.http.authentication import Authenticator, CachedCaller
 from app.http.request_head import RequestHead
@@ -13,6 +15,9 @@ from app.http.request_head import RequestHead
 MAX_TIMER_SECONDS = 3600.0
 """Longest time for which a timer is set, as a token may be valid for years."""
 TOO_MANY_CONNECTIONS = "Too many connections"
+
+RequestLimiter = Callable[[RequestHead], Awaitable[None]]
+"""Counts a request; raises RequestsExceeded when it is over the limit."""
 
 
 class ConnectionCounts:
@@ -52,12 +57,14 @@ class RealtimeClient:
         counts: ConnectionCounts,
         on_close: Callable[[RollcallError], None],
         on_expiry: Callable[[], None],
+        limiter: RequestLimiter | None = None,
     ) -> None:
         self._hub, self._authenticator, self._head, self._counts = hub, authenticator, head, counts
-        self._on_close, self._on_expiry = on_close, on_expiry
+        self._on_close, self._on_expiry, self._limiter = on_close, on_expiry, limiter
         self._member: HubMember | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._owner: str | None = None
+        self._leave_unknown: Callable[[], None] | None = None
 
     @property
     def member(self) -> HubMember:
@@ -70,6 +77,31 @@ class RealtimeClient:
     def is_authenticated(self) -> bool:
         """Whether the client is a member, or a paused one."""
         return self._member is not None
+
+    def wait_in(self, unknown: ConnectionCounts) -> None:
+        """Count the connection by its address until the client is authenticated.
+
+        Raises:
+            ServiceUnavailable: The address has as many as are allowed.
+        """
+        address = self._address(self._authenticator.client_ip(self._head))
+        unknown.add(address)
+        self._leave_unknown = partial(unknown.remove, address)
+
+    def _stop_waiting(self) -> None:
+        if self._leave_unknown is not None:
+            self._leave_unknown()
+            self._leave_unknown = None
+
+    @staticmethod
+    def _address(ip: str | None) -> str:
+        """Return the owner of connections without a user; an IPv6 network is one client, as for all limits."""
+        return f"ip {rate_limit_network(ip)}"
+
+    async def count_request(self) -> None:
+        """Count a message that is a request, such as a query; raise RequestsExceeded when it is over the limit."""
+        if self._limiter is not None:
+            await self._limiter(self._head)
 
     async def authenticate(self, token: str | None) -> None:
         """Become the member with this token, or continue as such; anonymous without a token.
@@ -93,7 +125,8 @@ class RealtimeClient:
         else:
             self._hub.pause(self._member)
             await self._hub.resume(self._member, credentials.caller)
-        self._count(self._member.access.user or f"ip {credentials.caller.ip}")
+        self._count(self._member.access.user or self._address(credentials.caller.ip))
+        self._stop_waiting()
         self._set_timer(credentials.expires)
 
     def _count(self, owner: str) -> None:
@@ -124,6 +157,7 @@ class RealtimeClient:
     def leave(self) -> None:
         """End every subscription."""
         self._stop_timer()
+        self._stop_waiting()
         if self._owner is not None:
             self._counts.remove(self._owner)
             self._owner = None
