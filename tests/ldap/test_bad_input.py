@@ -9,6 +9,7 @@ from sqlalchemy import update
 from app.core.hashing import hash_password
 from app.db.models import User
 from app.flows.single_sign_on import failures
+from app.flows.single_sign_on.ldap_sign_in import fold_identifier
 from tests.base_data import uid
 from tests.flows.inviters import update_settings
 from tests.http.clients import data_of, error_of, send
@@ -142,6 +143,21 @@ async def test_too_many_failures_lock_a_client_out_before_the_directory_is_asked
 
     assert error_of(await server.sign_in("lee")) == WRONG
     data_of(await server.sign_in("kim"))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "LEE",
+        " l e e ",
+        "l\N{SOFT HYPHEN}ee",
+        "lee\N{ZERO WIDTH SPACE}",
+        "\uff4c\uff45\uff45",
+        "l\N{COMBINING ACUTE ACCENT}éè",
+    ],
+)
+def test_the_attempts_of_all_spellings_that_a_directory_may_accept_are_counted_together(spelling):
+    assert fold_identifier(spelling) == fold_identifier("lee") != fold_identifier("leo")
 
 
 async def test_a_sign_in_ends_the_count_of_failures(connect, directory):

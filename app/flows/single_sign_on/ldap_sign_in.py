@@ -110,10 +110,19 @@ class LdapSignIn:
             raise provider_failure(self._settings, error) from None
 
     def _counted_account(self, identifier: str) -> str:
-        """Return the text under which attempts are counted; directories ignore case and repeated spaces (RFC 4518)."""
-        text = " ".join(unicodedata.normalize("NFKC", identifier[:MAX_CREDENTIAL_LENGTH]).split())
-        return f"{self._settings.name}:{text}"
+        """Return the text under which attempts are counted, the same for all that may name one entry."""
+        return f"{self._settings.name}:{fold_identifier(identifier[:MAX_CREDENTIAL_LENGTH])}"
 
     async def _log_lockout(self) -> None:
         self._services.metrics.lockouts.add("provider")
         refused(self._settings, "too many attempts: the client is locked out of this identifier")
+
+
+def fold_identifier(identifier: str) -> str:
+    """Return what is left of an identifier without all that directories may ignore when they search.
+
+    They ignore case, spaces, width and invisible characters (RFC 4518); Active Directory ignores accents too. Otherwise
+    each spelling of an identifier would have attempts of its own. That others may share them does no harm.
+    """
+    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", identifier).casefold())
+    return "".join(character for character in text if unicodedata.category(character)[0] in "LNPS")
