@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -51,9 +52,13 @@ def extended_registry(fields: Iterable[FieldDefinition], relations: Iterable[Rel
     """Return the registry of the built-in collections with these custom fields.
 
     A relation is left out, so that its column is served as a key, if its target is not served, or its key of another
-    kind.
+    kind. Equal definitions have the same registry: what is built for it, like the GraphQL schema, is built once.
     """
-    fields = tuple(fields)
+    return _cached_registry(tuple(fields), tuple(relations))
+
+
+@lru_cache(maxsize=8)
+def _cached_registry(fields: tuple[FieldDefinition, ...], relations: tuple[RelationDefinition, ...]) -> Registry:
     kinds = {(field.collection, field.name): field.kind for field in fields}
     served = {
         (relation.collection, relation.field): relation

@@ -32,6 +32,18 @@ async def test_an_opened_database_has_its_custom_fields(writable_db):
         assert await system.directory(SYSTEM)["users"].read_by_query(QUERY) == [{"phone": "+49 1"}]
 
 
+async def test_databases_with_equal_custom_fields_share_what_is_built_for_them(writable_db):
+    await writable_db.load({**PHONE, "directus_users": [VI]})
+    async with open_system(writable_db.settings) as system:
+        assert system.services.registry is writable_db.services.registry
+        await run_sql(
+            writable_db.settings.database_url, "UPDATE directus_fields SET note = 'Office' WHERE field = 'phone';"
+        )
+        await system.reload_schema()
+        assert system.services.registry["directus_users"].fields["phone"].note == "Office"
+        assert writable_db.services.registry["directus_users"].fields["phone"].note is None
+
+
 async def test_fields_that_were_added_by_sql_are_served_after_a_reload(writable_db):
     before = writable_db.directory(SYSTEM)
     added = f"ALTER TABLE directus_users ADD COLUMN phone varchar(9); {describe('phone')};"
