@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import cache
 
 import structlog
 from starlette.routing import Router
@@ -202,11 +203,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         _log_warnings(settings)
-        if not gc.get_freeze_count():  # a process may start several applications: only the first one tunes it
-            gc.collect()
-            gc.freeze()  # what exists now stays alive: scanning it again and again would slow the slowest requests
-        sys.setswitchinterval(THREAD_SWITCH_SECONDS)
-        gc.set_threshold(GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
+        _tune_interpreter()
         with suppress(ServiceUnavailable):  # the first request that finds the database loads it then
             await app.refresh_schema()
         try:
@@ -240,6 +237,15 @@ def create_app(
     endpoints, uploads = build_endpoints(services)
     app = RollcallApp(endpoints, Router(lifespan=lifespan), services, authenticator, uploads, build_endpoints, hub)
     return app
+
+
+@cache
+def _tune_interpreter() -> None:
+    """Adjust garbage collection and thread switching, once per process: it may start several applications."""
+    gc.collect()
+    gc.freeze()  # what exists now stays alive: scanning it again and again would slow the slowest requests
+    gc.set_threshold(GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
+    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
 
 
 def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[str, Endpoint]:
