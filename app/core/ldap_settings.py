@@ -119,10 +119,14 @@ class LdapSettings(ProviderSettings):
     def tls_context(self) -> ssl.SSLContext:
         """Return how TLS connections are verified.
 
+        If no connection uses TLS, no authority is trusted: reading their certificates takes long.
+
         Raises:
             OSError: The certificates of the authorities can't be read.
         """
         text = (self.client__tls_options__ca or "").replace("\\n", "\n") or None
+        if not (text or self.client__tls_options__ca_file or self.uses_ldaps or self.start_tls):
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context = ssl.create_default_context(cafile=self.client__tls_options__ca_file, cadata=text)
         if not self.client__tls_options__reject_unauthorized:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -4,6 +4,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import httpx
@@ -40,6 +41,12 @@ class JsonResponse(NamedTuple):
         return f"HTTP {self.status} {self.error or ''}".rstrip()
 
 
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """Return how servers are verified, for all clients: reading the certificates of the authorities takes long."""
+    return ssl.create_default_context()
+
+
 class ProviderHttpClient:
     """Calls one provider. Redirects are not followed, because they would pass on secrets."""
 
@@ -48,7 +55,7 @@ class ProviderHttpClient:
             headers={"accept": "application/json"},
             timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
-            verify=ssl.create_default_context(),
+            verify=_tls_context(),
             follow_redirects=False,
             event_hooks={"request": [add_trace_context]},
         )
