@@ -103,6 +103,8 @@ class RollcallApp(HTTPMiddleware):
         hub: RealtimeHub | None = None,
     ) -> None:
         self._hub = hub
+        if hub is not None:
+            hub.refresh_services = self.refresh_schema
         self.router, self._services, self._build_endpoints = router, services, build_endpoints
         self._schema_token, self._refreshing = UNKNOWN_SCHEMA, asyncio.Lock()
         settings = services.settings

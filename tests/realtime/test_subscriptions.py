@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from app.core.caller import SYSTEM
+from app.core.caller import SYSTEM, Caller
 from tests.base_data import static_token, uid
-from tests.realtime.sockets import SUBSCRIBE, graphql_client, subscribed
+from tests.realtime.sockets import SUBSCRIBE, graphql_client, serving, subscribed
 from tests.realtime.test_events import write
 
 ADA, VI, ED = uid("ada"), uid("vi"), uid("ed")
@@ -216,6 +216,23 @@ async def test_a_subscription_that_would_see_too_many_rows_is_refused(server, re
         server.hub._max_rows = previous
 
     assert error["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+
+
+async def test_a_new_custom_field_makes_clients_connect_again_and_is_served(writable_db):
+    async with serving(writable_db.settings) as server:
+        async with graphql_client(server, static_token("ada")) as client:
+            await client.subscribe()
+            await subscribed(server, 1)
+            writer = writable_db.directory(Caller(token=static_token("ada"))).field_writer
+            await writer.create("directus_users", {"field": "phone", "type": "string"})
+
+            assert await client.close_code() == 1012
+        async with graphql_client(server, static_token("ada")) as client:
+            await client.subscribe("subscription { directus_users_mutated { data { phone } } }")
+            await subscribed(server, 1)
+            await write(writable_db, f"UPDATE directus_users SET phone = '123' WHERE id = '{ED}';")
+
+            assert await client.next() == {"data": {"phone": "123"}}
 
 
 async def test_nothing_is_left_of_a_closed_connection(server, restored_db):

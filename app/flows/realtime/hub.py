@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TypeVar
@@ -21,14 +21,14 @@ from app.repositories.live_query import LiveQuery, LiveRows
 from app.repositories.services import Services
 from app.repositories.stores.events import OWNED, EventBatch, EventStore
 
-RIGHTS = ("directus_roles", "directus_policies", "directus_access", "directus_permissions")
-"""Collections whose rows decide what callers may do."""
 MAX_ATTEMPTS = 5
 """How often rows are read again because rights have changed meanwhile."""
 CONCURRENT_READS = 8
 MAX_MOVED_ROWS = 1_000
 """Number of changes from which on a subscription whose rights have changed ends, instead of being sent them."""
 TICK_SECONDS = 1.0
+POSITION_SECONDS = 10.0
+"""How long a subscription waits for the feed to begin, which it does at once unless the database is unavailable."""
 REVALIDATE_SECONDS = 30.0
 """How often the access of every member is checked, whether there are events or not: sessions end without any."""
 MAX_WAITING = 10_000
@@ -76,7 +76,7 @@ class RealtimeHub:
         self._services = services
         self._feed, self._store = EventFeed(services, self._handle), EventStore(services)
         self._lock, self._positioned = asyncio.Lock(), asyncio.Event()
-        self._mark, self._is_draining = "", False
+        self._mark, self._version, self._is_draining = "", "", False
         self._starts = ResourcePool(
             ("turn",), reserved=0, max_waiting=MAX_WAITING, timeout=WAITING_SECONDS, exhausted=TOO_MANY_WAITING
         )
@@ -84,6 +84,8 @@ class RealtimeHub:
         self._members: set[HubMember] = set()
         self._views: dict[ScopedRead, set[Subscription]] = {}
         self._max_rows = services.settings.websockets_max_rows
+        self.refresh_services: Callable[[], Awaitable[None]] | None = None
+        """Loads the fields of the directory if they have changed, and calls `use_services`."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -126,10 +128,13 @@ class RealtimeHub:
             raise ServiceUnavailable(STOPPING)
         if not self._feed.is_ready:
             raise ServiceUnavailable(STARTING)
+        if self._services.access_cache.is_outdated and self.refresh_services is not None:
+            await self.refresh_services()
         cache = self._services.access_cache
         access = _usable(await cache.revalidate(caller, await cache.access(caller)))
         member = HubMember(caller, access, close)
         self._members.add(member)
+        self._version = self._version or access.state.token
         self._feed.wanted = True
         return member
 
@@ -189,7 +194,11 @@ class RealtimeHub:
             LimitExceeded: The caller sees too many rows.
             ServiceUnavailable: The database is unavailable, rights keep changing, or too many subscriptions wait.
         """
-        await self._positioned.wait()
+        try:
+            async with asyncio.timeout(POSITION_SECONDS):
+                await self._positioned.wait()
+        except TimeoutError:
+            raise ServiceUnavailable(STARTING) from None
         owner = member.access.owner
         turn = self._starts.acquire_nowait(owner) or await self._starts.acquire(owner)
         try:
@@ -200,7 +209,11 @@ class RealtimeHub:
     async def _start(self, member: HubMember, build: ReadBuilder, sink: ChangeSink) -> Subscription:
         async with self._lock:
             for _ in range(MAX_ATTEMPTS):
-                await self._revalidate(member)
+                try:
+                    await self._revalidate(member)
+                except SchemaChanged:
+                    member.close(ServiceUnavailable(SUBSCRIBE_AGAIN))
+                    break
                 view = await self._loaded_view(build, member.access)
                 if view is not None:
                     subscription = Subscription(member, build, sink, view)
@@ -239,18 +252,25 @@ class RealtimeHub:
         async with self._lock:
             self._mark = batch.position.mark
             self._positioned.set()
-            if not batch.events and not batch.incomplete:
+            rights_changed = self._note_version(batch.version)
+            if not (batch.events or batch.incomplete or rights_changed):
                 return
             events: dict[str, dict[str | None, str]] = defaultdict(dict)
             for event in batch.events:
                 events[event.collection].setdefault(event.key, event.action)
-            await self._recheck(self._concerned(events) if not batch.incomplete else self._members)
+            everyone = batch.incomplete or rights_changed
+            await self._recheck(self._members if everyone else self._concerned(events))
             await self._deliver(events, everything=batch.incomplete)
 
+    def _note_version(self, version: str) -> bool:
+        """Return whether rights, or the fields of the directory, have another version than at the last batch."""
+        previous, self._version = self._version, version or self._version
+        return previous not in ("", self._version)
+
     def _concerned(self, events: dict[str, dict[str | None, str]]) -> Collection[HubMember]:
-        """Return the members whose rights events may have changed."""
+        """Return the members whose own rows, sessions or tokens events are about."""
         owners = {key for name in OWNED for key in events.get(name, ())}
-        if None in owners or any(name in events for name in RIGHTS):
+        if None in owners:
             return self._members
         return [member for member in self._members if member.access.user in owners]
 

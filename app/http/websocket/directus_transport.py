@@ -9,7 +9,7 @@ import structlog
 
 from app.core.caller import ClientInfoFactory
 from app.core.config import Settings
-from app.core.errors import Forbidden, InvalidPayload, RollcallError, ServiceUnavailable
+from app.core.errors import Forbidden, InvalidPayload, RollcallError, SchemaChanged, ServiceUnavailable
 from app.flows.realtime.hub import RealtimeHub, Subscription
 from app.flows.realtime.view import CREATE, DELETE, UPDATE, ViewChange
 from app.http.websocket.item_actions import ITEM_ACTIONS, ItemRequest
@@ -127,6 +127,8 @@ class DirectusTransport:
             await handler(client, message, uid)
         except RollcallError as error:
             self._post_error(type_, error, uid)
+        except SchemaChanged:
+            self._connection.close(CloseCode.RESTART, "Connect again")
         except Exception:
             log.exception("websocket_failed")
             self._post_error(type_, RollcallError(), uid)

@@ -45,11 +45,13 @@ class EventBatch:
     """The events since a position, in the order in which they were written, and the position after them.
 
     If it is `incomplete`, there were too many, or some were deleted before they were read: `events` is then empty.
+    `version` is that of all rights and fields; empty if it was not read.
     """
 
     events: tuple[Event, ...]
     position: FeedPosition
     incomplete: bool = False
+    version: str = ""
 
 
 _NOW = {
@@ -87,7 +89,8 @@ _READ = {
     dialect: _bound(
         f"SELECT {_MARK[dialect]}, {_NOW[dialect]}, (SELECT {_LIST[dialect]} FROM (SELECT * FROM rollcall_events "
         f"WHERE {_IS_RECENT[dialect].format(mark=':mark')} AND NOT {_IS_READ[dialect].format(mark=':mark')} "
-        "ORDER BY id LIMIT :size) AS unread), (SELECT pruned_until FROM rollcall_event_capture)",
+        "ORDER BY id LIMIT :size) AS unread), (SELECT pruned_until FROM rollcall_event_capture), "
+        "(SELECT CAST(token AS text) FROM rollcall_version)",
         mark=Text,
         size=BigInteger,
     )
@@ -176,12 +179,13 @@ class EventStore:
         snapshot: an event is unread if its transaction was not visible in it.
         """
         bindings = {"mark": position.mark, "size": MAX_BATCH_SIZE + 1}
-        mark, now, events, pruned_until = await self._services.reader.fetch(_READ[self._services.dialect], bindings)
+        row = await self._services.reader.fetch(_READ[self._services.dialect], bindings)
+        mark, now, events, pruned_until, version = row
         found: Sequence[list[Any]] = orjson.loads(events or "[]")
         after = FeedPosition(mark, now)
         if position.at < pruned_until + MARGIN_SECONDS or len(found) > MAX_BATCH_SIZE:
-            return EventBatch((), after, incomplete=True)
-        return EventBatch(tuple(Event(*event) for event in found), after)
+            return EventBatch((), after, incomplete=True, version=version)
+        return EventBatch(tuple(Event(*event) for event in found), after, version=version)
 
     async def delete_old(self) -> None:
         """Delete the events of the last but one generation, once the last one is `GENERATION_SECONDS` old.
