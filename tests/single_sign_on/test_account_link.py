@@ -199,6 +199,7 @@ async def test_an_account_that_changed_meanwhile_is_not_linked(linking, inviters
     [
         ({}, {"email_verified": False}, {}),
         ({}, {"email_verified": "yes"}, {}),
+        ({}, {"email": "other@example.com", "upn": "vi@example.com"}, {"email_key": "upn"}),
         ({}, {"email": "nobody@example.com"}, {}),
         ({}, {}, {"link_existing_accounts": ""}),
         ({"status": "suspended"}, {}, {}),
@@ -206,7 +207,17 @@ async def test_an_account_that_changed_meanwhile_is_not_linked(linking, inviters
         ({"provider": "other"}, {}, {}),
         ({"password": None}, {}, {}),
     ],
-    ids=["unverified", "not a boolean", "unknown", "setting off", "suspended", "invited", "other", "no password"],
+    ids=[
+        "unverified",
+        "not a boolean",
+        "another verified",
+        "unknown",
+        "setting off",
+        "suspended",
+        "invited",
+        "other",
+        "no password",
+    ],
 )
 async def test_no_link_is_offered_and_the_response_says_nothing_of_the_account(
     linking, provider, inviters, account, claims, variables

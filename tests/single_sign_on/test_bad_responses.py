@@ -281,6 +281,7 @@ REGISTRATION = [
     ({"require_verified_email": "true"}, {"email_verified": "false"}),
     ({"require_verified_email": "true"}, {"email_verified": None}),
     ({"require_verified_email": "true"}, {"email": None}),
+    ({"require_verified_email": "true", "email_key": "upn"}, {"upn": "other@example.com"}),
     ({"identifier_key": "employee"}, {"email": None}),
 ]
 
@@ -289,6 +290,18 @@ REGISTRATION = [
 async def test_only_permitted_users_are_registered(connect, provider, settings, user):
     provider.user |= user
     browser = await connect(**settings)
+
+    await assert_refused(browser, INVALID_CREDENTIALS, browser.sign_in())
+
+
+@pytest.mark.parametrize("require", ["", "true"])
+async def test_an_address_that_is_not_verified_identifies_nobody(connect, provider, require):
+    """Where the address is the identifier, users who can choose theirs would otherwise sign in as others."""
+    browser = await connect(identifier_key="employee", require_verified_email=require)
+    await browser.sign_in()
+    assert await row_of(browser.system, "new@example.com")
+    provider.user |= {"sub": "subject-2", "email_verified": False}
+    browser.cookies = {}
 
     await assert_refused(browser, INVALID_CREDENTIALS, browser.sign_in())
 

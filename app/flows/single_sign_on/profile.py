@@ -15,6 +15,8 @@ DEFAULT_KEYS: Mapping[str, tuple[str, str, str]] = {
     "oauth2": ("", "", ""),
 }
 """Claims with the identifier and the names, by driver; empty for none."""
+DESCRIBED_EMAIL, VERIFIED = "email", "email_verified"
+"""The address that a provider verifies, and the claim that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +34,38 @@ class Profile:
     role: str | None
     is_email_verified: bool = False
     """Whether the provider says that the email address is the user's, without which an account is never linked."""
+    is_identifier_trusted: bool = True
+    """Whether the identifier is one that users can't choose: an email address is only if the provider verifies it."""
 
 
 def read_profile(claims: Claims, settings: OAuthSettings) -> Profile:
     """Return the profile in a provider's claims; without an identifier of its own, the email address is used."""
     identifier_key, first_name_key, last_name_key = DEFAULT_KEYS[settings.driver]
-    email = _text(claims, settings.email_key)
-    is_verified = _claim(claims, "email_verified") in (True, "true")
+    email, own = _text(claims, settings.email_key), _text(claims, settings.identifier_key or identifier_key)
+    is_verified = _is_verified(claims, email)
+    is_accepted = not settings.require_verified_email or (email is not None and is_verified is True)
     return Profile(
-        identifier=_text(claims, settings.identifier_key or identifier_key) or email,
+        identifier=own or email,
         email=email,
-        is_email_accepted=not settings.require_verified_email or (email is not None and is_verified),
+        is_email_accepted=is_accepted,
         first_name=_name(claims, settings.first_name_key or first_name_key),
         last_name=_name(claims, settings.last_name_key or last_name_key),
         role=mapped_role(_groups(_claim(claims, settings.group_claim_name)), settings) or settings.default_role_id,
-        is_email_verified=is_verified,
+        is_email_verified=is_verified is True,
+        is_identifier_trusted=own is not None or (is_accepted and is_verified is not False),
     )
+
+
+def _is_verified(claims: Claims, email: str | None) -> bool | None:
+    """Return whether the provider has verified an address, None if it says nothing of that.
+
+    It speaks of the claim `email` only (OpenID Connect Core 1.0, section 5.1): users may be able to choose another one.
+    """
+    claim, described = _claim(claims, VERIFIED), _text(claims, DESCRIBED_EMAIL)
+    if claim is None:
+        return None
+    is_described = described is None or described.casefold() == (email or "").casefold()
+    return claim in (True, "true") and is_described
 
 
 def read_ldap_profile(claims: Claims, settings: LdapSettings, role: str | None) -> Profile:

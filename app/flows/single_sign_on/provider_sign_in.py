@@ -135,6 +135,8 @@ class SingleSignOn:
         profile = read_profile(identity.claims, self._settings)
         if profile.identifier is None:
             raise self._refused("the provider names no identifier of the user")
+        if not profile.is_identifier_trusted:
+            raise self._refused("the email address, which is the identifier of the user, is not verified")
         user = await find_by_identifier(self._services, profile.identifier)
         mode, signing_in = self._token_mode(attempt.redirect), UserSignIn(self._directory, self._settings)
         if user is not None:
