@@ -234,9 +234,17 @@ class RealtimeHub:
         if not subscribers:
             self._views.pop(key, None)
 
+    async def _planned(self, build: ReadBuilder, access: Access) -> LiveQuery:
+        """Return a query, planned beside the event loop."""
+
+        def plan() -> LiveQuery:
+            return LiveQuery(build(access), access, self._services, self._max_rows + 1)
+
+        return await self._services.planning.run(access.owner, plan)
+
     async def _loaded_view(self, build: ReadBuilder, access: Access) -> View | None:
         """Return the view of a query, loaded; None if rights have changed while it was."""
-        query = LiveQuery(build(access), access, self._services, self._max_rows + 1)
+        query = await self._planned(build, access)
         if subscribers := self._views.get(query.scope.rows):
             return next(iter(subscribers)).view
         view = View(query, self._max_rows)
@@ -385,7 +393,7 @@ class RealtimeHub:
     async def _move(self, subscription: Subscription) -> None:
         """Move a subscription to the view of its caller's present rights, and send the difference."""
         old, access = subscription.view, subscription.member.access
-        query = LiveQuery(subscription.build(access), access, self._services, self._max_rows + 1)
+        query = await self._planned(subscription.build, access)
         if query.scope.rows == old.query.scope.rows:
             return
         new = await self._loaded_view(subscription.build, access)
