@@ -35,6 +35,13 @@ from app.db.resource_pool import Owner, ResourcePool
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
 from app.tracing.tracer import Tracer
 
+TEXT_SEARCH = " LIKE "
+"""What SQL that searches texts contains.
+
+PostgreSQL plans such a statement for the text that it searches for each time: after five runs a prepared statement may
+get one plan for all texts, which assumes that many rows match, and reads every row for a text that is rare. It is
+prepared without a name, because PostgreSQL would count the runs of a name.
+"""
 MAX_ATTEMPTS = 2
 """How often a statement is run if its connection turns out to be dead."""
 
@@ -188,6 +195,9 @@ class ReadPool:
         return row
 
     async def _prepare(self, connection: PooledConnection, text: str, values: list[Any]) -> Row:
+        if TEXT_SEARCH in text:
+            searched: Row = await (await connection.driver.prepare(text, name="")).fetchrow(*values)
+            return searched
         row: Row = await connection.prepared.set(text, await connection.driver.prepare(text)).fetchrow(*values)
         return row
 

@@ -86,6 +86,19 @@ async def test_indexes_are_suggested_built_and_dropped_and_no_response_changes(w
     assert (dropped.code, await names(writable_db)) == (0, [])
 
 
+async def test_a_search_is_planned_for_each_text(readonly_db):
+    if readonly_db.database.dialect != "postgresql":
+        pytest.skip("SQLite has no prepared statements that outlive a run")
+    for _ in range(2):
+        await readonly_db.execute('{ users(search: "planned anew") { id } }', caller=caller("ada"))
+        await readonly_db.execute("{ users { id } }", caller=caller("ada"))
+    query = text("SELECT count(*), count(*) FILTER (WHERE strpos(statement, :like) > 0) FROM pg_prepared_statements")
+    prepared, searches = await readonly_db.database.reader.fetch(query.bindparams(like=" LIKE "))
+
+    assert prepared > 0
+    assert searches == 0
+
+
 async def test_custom_fields_are_searched_by_an_index_and_can_still_be_changed_and_dropped(writable_db):
     url = writable_db.settings.database_url
     await run_command(url, "fields", "add", "users", "nickname", "--type", "string")
