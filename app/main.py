@@ -16,6 +16,7 @@ from app.core.config import Settings, load_settings, signing_secret
 from app.core.errors import ServiceUnavailable
 from app.core.lifecycle import Phase
 from app.core.logging import configure_logging
+from app.core.process_memory import limit_malloc
 from app.db.database import Database
 from app.extensions.contents import Extensions
 from app.extensions.jobs import running_extensions
@@ -59,7 +60,6 @@ from app.http.middleware import (
 from app.http.termination import drained_before_termination
 from app.http.websocket.gateway import WebSocketGateway
 from app.metrics.exporter import MetricsExporter
-from app.metrics.exposition import metrics_server
 from app.metrics.shared_folder import SharedFolder
 from app.passwords.hashers import create_hasher
 from app.policy_files.server_tests import load_policy_tests
@@ -183,6 +183,7 @@ def create_app(
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, settings.log_style)
+    limit_malloc()
     loaded = load_extensions(settings, extensions)
     database = Database.open(settings)
     hasher = create_hasher(settings.hash_cost)
@@ -278,6 +279,8 @@ async def _running_metrics(settings: Settings, outbox: OutboxMetrics, exporter: 
             await stack.enter_async_context(outbox.running())
             await stack.enter_async_context(exporter.running())
         if settings.metrics_port is not None and exporter.is_alone:
+            from app.metrics.exposition import metrics_server  # noqa: PLC0415  # takes a MB of memory
+
             server = metrics_server(settings.metrics_host, settings.metrics_port, exporter.current)
             stack.enter_context(server)
         yield

@@ -15,7 +15,6 @@ from app.core.terminal import printable
 from app.db.database import Database
 from app.policy.expectations import PolicyTest
 from app.policy_files.applying import ApplyOutcome, DocumentWriter, Options
-from app.policy_files.document_export import export_rights
 from app.policy_files.effects import effect_lines
 from app.policy_files.expectation_reader import read_tests
 from app.policy_files.policy_document import PolicyDocument
@@ -44,6 +43,7 @@ def export(
     file: Annotated[Path | None, typer.Argument(help="The file to write; default: standard output")] = None,
 ) -> None:
     """Write all roles, policies and permissions as YAML, without secrets and without those of single users."""
+    from app.policy_files.document_export import export_rights  # noqa: PLC0415  # with PyYAML, which takes 2 MB of memory
 
     async def write(database: Database, settings: Settings) -> str:
         return await export_rights(database, (await _services(database, settings)).registry)

@@ -17,7 +17,6 @@ from app.cli.connection_limit import ConnectionLimit
 from app.cli.http_protocol import HttpLimits, LimitedHttpProtocol
 from app.cli.websocket_protocol import LimitedWebSocketProtocol
 from app.core.config import Settings
-from app.metrics.exposition import metrics_server
 from app.metrics.shared_folder import FOLDER_VARIABLE, SharedFolder
 
 APPLICATION = "app.main:create_app"
@@ -49,6 +48,8 @@ def _shared_metrics(settings: Settings) -> Iterator[None]:
     with TemporaryDirectory(prefix="rollcall-metrics-") as folder, ExitStack() as stack:
         os.environ[FOLDER_VARIABLE] = folder
         if settings.metrics_port is not None:
+            from app.metrics.exposition import metrics_server  # noqa: PLC0415  # takes a MB of memory
+
             read = SharedFolder(Path(folder)).read
             stack.enter_context(metrics_server(settings.metrics_host, settings.metrics_port, read))
         yield

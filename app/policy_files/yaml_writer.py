@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from app.policy_files.yaml_reader import INTEGER, NUMBER
+from app.policy_files.yaml_events import INTEGER, NUMBER
 
 UNLIMITED = float("inf")
 """The width of lines: a longer text never moves words to other lines."""

@@ -11,7 +11,6 @@ from app.http.exchange import BodyReader
 from app.http.request_head import READ_METHODS, RequestHead
 from app.http.response import Response
 from app.metrics.exporter import MetricsExporter
-from app.metrics.exposition import expose
 
 PATH = "/metrics"
 BEARER = b"bearer"
@@ -36,6 +35,8 @@ class MetricsEndpoint:
             raise InvalidCredentials
         if scope["method"] not in READ_METHODS:
             raise MethodNotAllowed(scope["method"], READ_METHODS)
+        from app.metrics.exposition import expose  # noqa: PLC0415  # takes a MB that servers without metrics do not need
+
         snapshot = await self._exporter.collect()
         text, media = await asyncio.to_thread(expose, snapshot, head.accept.decode("latin-1"))
         return Response(text, media=media.encode(), no_store=True)
