@@ -156,7 +156,10 @@ def quickstart(
 def _print_first_query(settings: Settings) -> None:
     url = settings.public_url or f"http://{settings.host}:{settings.port}"
     email, access_token = run(_admin_token)
-    typer.echo(f"\nRollcall will listen at {url}/graphql/system\nAdmin: {email or 'has no email address'}\n")
+    typer.echo(f"\nRollcall will listen at {url}/graphql/system")
+    if settings.studio:
+        typer.echo(f"Open {url}/admin in a browser to manage users, roles and policies.")
+    typer.echo(f"Admin: {email or 'has no email address'}\n")
     typer.echo("A first query (its access token expires after ACCESS_TOKEN_TTL):\n")
     typer.echo(f"curl {url}/graphql/system \\\n  -H 'Authorization: Bearer {access_token}' \\")
     typer.echo("  -H 'Content-Type: application/json' \\")

@@ -70,7 +70,7 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "policy-created-for-role": _("The policy was created and attached. Open it to choose its permissions."),
         "policy-deleted": _("The policy was deleted."),
         "permissions-saved": _("The permissions of the policy were saved."),
-        "permission-saved": _("The permission was saved."),
+        "permission-saved": _("The permission was saved and applies now."),
         "permission-deleted": _("The permission was deleted."),
         "users-updated": _("The selected users were updated."),
         "users-deleted": _("The selected users were deleted."),
@@ -97,6 +97,9 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "policy-end-changed": _("The end of the policy was changed."),
         "policy-detached": _("The policy was detached."),
         "invitations-sent": _("The users were invited. Each of them gets a mail with a link."),
+        "invitations-logged": _(
+            "The users were invited. No mail is sent: the links are in the log of the server, for you to pass on."
+        ),
         "invitation-sent": _("Another mail was sent. The links of earlier mails remain valid."),
         "invitation-recent": _("The last mail to this user was sent a moment ago, so no other one was sent."),
         "invitation-revoked": _("The invitation was canceled. The links of its mails are invalid."),

@@ -32,7 +32,7 @@ async def test_a_built_rule_is_what_its_holders_see(editor, directory):
     assert await rule_of(editor) == {"status": {"_eq": "suspended"}}
     await expect(editor.locator("#preview")).to_contain_text("rows match.")
     await editor.get_by_role("button", name="Save permission").click()
-    await expect(editor.locator("[data-notice]")).to_have_text("The permission was saved.")
+    await expect(editor.locator("[data-notice]")).to_have_text("The permission was saved and applies now.")
     seen = await directory.directory(caller("wes"))["users"].read_by_query({"fields": ["id", "status"]})
     assert {row["status"] for row in seen} == {"suspended"}
     assert uid("sue") in {row["id"] for row in seen}
@@ -150,4 +150,4 @@ async def test_without_scripts_a_rule_is_previewed_and_saved(browsing):
     await expect(page.locator("#preview")).to_contain_text("1 row matches.")
     await page.get_by_role("button", name="Save permission").click()
 
-    await expect(page.locator("[data-notice]")).to_have_text("The permission was saved.")
+    await expect(page.locator("[data-notice]")).to_have_text("The permission was saved and applies now.")

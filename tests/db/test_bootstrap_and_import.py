@@ -240,6 +240,7 @@ async def test_the_commands_lead_from_an_empty_database_to_a_query_to_paste(empt
     assert "shown only once" in first.out
     assert again == (0, "", "")
     assert "curl http://127.0.0.1:8055/graphql/system" in quickstart.out
+    assert "Open http://127.0.0.1:8055/admin in a browser" in quickstart.out
     assert "Bearer ey" in quickstart.out
 
 

@@ -175,6 +175,7 @@ async def test_a_policy_for_a_role_is_attached_when_it_is_created(ada, members):
     shown = await ada.get(f"/roles/{role}")
     assert shown.has_link(f"/admin/policies/{policy['id']}")
     assert "No permissions yet" in shown.text
+    assert "Choose permissions" in shown.text
 
 
 async def test_a_rejected_policy_for_a_role_keeps_the_role(ada):

@@ -35,7 +35,7 @@ async def test_invite_a_user(ada):
     assert header["href"] == f"/admin{ROLE}/invite"
 
     sent = await ada.post(f"{ROLE}/invite", {"emails": "one@example.com, two@example.com\nthree@example.com"})
-    assert sent.location == f"/admin{ROLE}?notice=invitations-sent"
+    assert sent.location == f"/admin{ROLE}?notice=invitations-logged"
     for name in ("one", "two", "three"):
         row = await user_row(ada.system, f"{name}@example.com")
         assert (row["status"], row["role"]) == ("invited", EDITOR)
@@ -54,7 +54,7 @@ async def test_users_are_invited_into_a_chosen_role(ada):
     assert known.has_link(f"/admin/roles/{EDITOR}/add?search=vi%40example.com")
     sent = await ada.post("/users/invite", {"role": EDITOR, "emails": "one@example.com"})
 
-    assert sent.location == "/admin/users?notice=invitations-sent"
+    assert sent.location == "/admin/users?notice=invitations-logged"
     assert (await user_row(ada.system, "one@example.com"))["role"] == EDITOR
 
 

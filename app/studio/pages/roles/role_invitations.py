@@ -51,7 +51,8 @@ async def invite_users(request: PageRequest) -> Response:
     results = [await _invite(request, address, role["id"]) for address in addresses]
     if all(result == InvitationOutcome(InvitationResult.CREATED, has_mail=True) for result in results):
         page = f"/roles/{role['id']}" if "role" in request.parameters else "/users"
-        return request.redirect(page, notice="invitations-sent")
+        is_sent = request.services.settings.email_transport != "log"
+        return request.redirect(page, notice="invitations-sent" if is_sent else "invitations-logged")
     outcomes = [await _outcome(request, *pair) for pair in zip(addresses, results, strict=True)]
     failed = [outcome.address for outcome in outcomes if outcome.failed]
     return await _invite_page(request, "\n".join(failed), chosen, outcomes, status=422 if failed else 200)
