@@ -21,7 +21,7 @@ __all__ = ["inviters", "inviters_db"]
 @pytest_asyncio.fixture
 async def open_registration(inviters, monkeypatch):
     """The database with public registration enabled and without delays after failed logins."""
-    monkeypatch.setattr("app.flows.login.MAX_DELAY", timedelta(0))
+    monkeypatch.setattr("app.flows.login_lockout.MAX_DELAY", timedelta(0))
     await update_settings(inviters, public_registration=True)
     return inviters
 

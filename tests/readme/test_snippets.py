@@ -12,6 +12,7 @@ import orjson
 import pytest
 from graphql import parse, validate
 
+from app.core.auth_providers import load_providers
 from app.core.caller import SYSTEM
 from app.graphql.schema import schema
 from tests.base_data import uid
@@ -21,6 +22,13 @@ from tests.readme.pages import DOCS, create_checkout, page, run_shell, running_s
 
 ADMIN_TOKEN = "only for this test"
 needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="curl is not installed")
+DIRECTORY_SETTINGS = {
+    "DRIVER": "ldap",
+    "CLIENT_URL": "ldap://127.0.0.1:1",  # nothing listens there
+    "BIND_DN": "cn=searcher,dc=example,dc=com",
+    "BIND_PASSWORD": "not needed",
+    "USER_DN": "dc=example,dc=com",
+}
 ROW_MUTATIONS = ("create_", "update_", "delete_")
 WAIT_FOR_TOKEN = """for _ in $(seq 100); do
   TOKEN=$(sed -n 's/.*accept-invite?token=\\([^\\\\]*\\).*/\\1/p' log); [ -n "$TOKEN" ] && break; sleep 0.1
@@ -88,7 +96,7 @@ def test_every_graphql_example_is_valid():
     files = [file for file in DOCS.rglob("*.md") if file.name != "custom-fields.md"]  # has fields of its own
     queries = [query for file in files for query in snippets("graphql", file.read_text())]
 
-    assert len(queries) == 9
+    assert len(queries) == 10
     assert [validate(schema.graphql, parse(query)) for query in queries] == [[]] * len(queries)
 
 
@@ -174,11 +182,17 @@ def test_the_table_of_accounts_lists_every_root_field_with_its_arguments():
 
 async def test_every_path_of_the_table_of_accounts_exists(readonly_db):
     paths = re.findall(r"`(GET|POST|PATCH|DELETE) (/\S+)`", section("reference/graphql.md", "Accounts"))
-    async with served(readonly_db.settings) as client:
+    directory = {f"AUTH_DIRECTORY_{name}": value for name, value in DIRECTORY_SETTINGS.items()}
+    settings = {
+        "public_url": "https://rollcall.example.com",
+        "auth_providers": load_providers(["directory"], directory),
+    }
+    async with served(readonly_db.settings.model_copy(update=settings)) as client:
         for method, path in paths:
-            existing = path.replace("ID", uid("vi")).replace("SESSION", "0" * 16).replace("TOKEN", uid("token"))
+            existing = path.replace(":provider", "directory")
+            existing = existing.replace("ID", uid("vi")).replace("SESSION", "0" * 16).replace("TOKEN", uid("token"))
             existing = existing.replace("PASSKEY", uid("passkey"))
             response = await client.request(method, existing)
             assert "ROUTE_NOT_FOUND" not in response.text, (method, path)
 
-    assert len(paths) == 41
+    assert len(paths) == 42

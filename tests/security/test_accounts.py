@@ -77,7 +77,7 @@ async def test_cve_2024_39896_registration_with_a_taken_email_gets_the_same_resp
 
 
 async def test_cve_2024_39896_a_lockout_looks_the_same_for_unknown_emails(client, members, entry_point, monkeypatch):
-    monkeypatch.setattr("app.flows.login.DELAY_PER_FAILURE", timedelta(0))
+    monkeypatch.setattr("app.flows.login_lockout.DELAY_PER_FAILURE", timedelta(0))
     await update_settings(members, auth_login_attempts=1)
     locked_out, other_ip = ({**SAME_HEADERS, "x-forwarded-for": ip} for ip in ("198.51.100.1", "198.51.100.2"))
     attempts = [(name, password) for name in ("vi", "nobody", "sue") for password in ("wrong", PASSWORD)]

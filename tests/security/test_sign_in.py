@@ -62,7 +62,7 @@ async def test_graphql_single_use_mutations_reject_aliased_logins_without_trying
 
 
 async def test_graphql_single_use_mutations_failed_logins_suspend_no_account(client, members, entry_point, monkeypatch):
-    monkeypatch.setattr("app.flows.login.DELAY_PER_FAILURE", timedelta(0))
+    monkeypatch.setattr("app.flows.login_lockout.DELAY_PER_FAILURE", timedelta(0))
     await update_settings(members, auth_login_attempts=3)
     for i in range(8):
         headers = {"x-forwarded-for": f"198.51.100.{i % 2}"}
@@ -246,7 +246,7 @@ async def test_cve_2026_93637_and_cve_2026_105638_otp_attempts_are_limited_acros
 
 async def test_cve_2026_39943_a_lockout_stores_no_secret(client, members, entry_point, monkeypatch):
     """Activity and revisions of a user suspended for failed logins contained secrets."""
-    monkeypatch.setattr("app.flows.login.DELAY_PER_FAILURE", timedelta(0))
+    monkeypatch.setattr("app.flows.login_lockout.DELAY_PER_FAILURE", timedelta(0))
     await update_settings(members, auth_login_attempts=1)
     for password in ("a wrong password", "another wrong one", PASSWORD):
         await call_flow(client, entry_point, "login", email="ed@example.com", password=password, otp="654321")

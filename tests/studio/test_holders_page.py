@@ -70,5 +70,5 @@ async def test_the_end_that_was_entered_stays_when_effects_are_previewed(ada):
     page = await ada.post(f"/roles/{uid('role-Viewer')}/policies/effects", values)
 
     assert page.status == 200
-    assert page.attribute_at('input[name="expires"]', "value") == "2099-01-02T03:04"
+    assert page.attribute_at('.role-attach input[name="expires"]', "value") == "2099-01-02T03:04"
     assert page.attribute_at("option[selected]", "value") == uid("policy-App")

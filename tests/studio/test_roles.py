@@ -150,7 +150,10 @@ async def test_inherited_policies_are_marked_with_their_role(ada):
     page = await ada.get(f"/roles/{EDITOR}")
 
     own, inherited = page.html.select(".role-policies li")
-    assert own.get_text(" ", strip=True) == "Editors Users: read Preview effects Detach Editors Detach Editors"
+    ending = "Change the end Editors Until (UTC) Empty: for good. Save the end"
+    assert (
+        own.get_text(" ", strip=True) == f"Editors Users: read {ending} Preview effects Detach Editors Detach Editors"
+    )
     assert inherited.get_text(" ", strip=True) == "Staff Users: read; Roles: read Inherited from Staff"
     assert inherited.find("a", href=f"/admin/roles/{STAFF}")
     assert not inherited.find("form")
