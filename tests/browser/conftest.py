@@ -7,6 +7,7 @@ import pytest_asyncio
 import uvicorn
 from sqlalchemy import update
 
+from app.core.auth_providers import load_providers
 from app.db.models import User
 from app.main import create_app
 from tests.browser.requirements import CHROMIUM
@@ -29,6 +30,16 @@ async def chromium():
         await browser.close()
 
 
+LDAP_PROVIDER = {
+    "AUTH_OFFICE_DRIVER": "ldap",
+    "AUTH_OFFICE_CLIENT_URL": "ldap://127.0.0.1:1",  # nothing listens there
+    "AUTH_OFFICE_BIND_DN": "cn=searcher,dc=example,dc=com",
+    "AUTH_OFFICE_BIND_PASSWORD": "not needed",
+    "AUTH_OFFICE_USER_DN": "dc=example,dc=com",
+}
+"""The settings of a provider, so that the sign-in page has a link to the page of one."""
+
+
 @pytest_asyncio.fixture(scope="session")
 async def mail_server():
     """The SMTP server to which all mails of the directory are sent."""
@@ -42,7 +53,8 @@ async def base_url(inviters_db, mail_server):
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     mail = {"email_transport": "smtp", "email_smtp_host": "127.0.0.1", "email_smtp_port": mail_server.port}
-    settings = inviters_db.settings.model_copy(update={"public_url": url, "log_level": "warning", **mail})
+    overrides = {"public_url": url, "log_level": "warning", "auth_providers": load_providers(["office"], LDAP_PROVIDER)}
+    settings = inviters_db.settings.model_copy(update={**overrides, **mail})
     server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, ws="none"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # it has no event for that

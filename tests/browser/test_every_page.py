@@ -34,6 +34,7 @@ EXAMPLES: dict[str, str | Callable[[TestSystem], str]] = {
     "/policies/{policy}": f"/policies/{uid('policy-Writers')}",
     "/policies/{policy}/{collection}/{action}": f"/policies/{uid('policy-Writers')}/directus_users/update",
     "/users/{user}": f"/users/{uid('ed')}",
+    "/sign-in/with/{provider}": "/sign-in/with/office",
     "/accept-invite": partial(link, "/accept-invite", LinkPurpose.INVITATION, "ida"),
     "/reset-password": partial(link, "/reset-password", LinkPurpose.RESET, "vi"),
 }
