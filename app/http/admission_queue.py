@@ -34,7 +34,7 @@ class AdmissionLimits(NamedTuple):
 class AdmissionQueue:
     """Lets at most `max_running` requests run at once; up to `max_waiting` wait, each for at most `timeout` seconds.
 
-    While requests are `running`, but fewer than `max_shared`, the next one starts at once: whoever starts it adds one
+    While requests are `running`, but fewer than `max_shared`, the next one starts at once: its caller adds one
     to `running`, and calls `leave` at its end. Otherwise `enter` waits. A part of the requests at once is reserved:
     each address has at most one of these, so that many long requests of one client do not keep others waiting. The
     addresses that wait take turns, and so do the credentials at one address. An address fills at most half of the

@@ -1,4 +1,4 @@
-"""Collects the metrics of all processes of a server, for whoever exposes them."""
+"""Collects the metrics of all processes of a server, for the endpoints that expose them."""
 
 import asyncio
 from collections.abc import AsyncIterator

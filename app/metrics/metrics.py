@@ -12,7 +12,7 @@ class Metrics:
     """The metrics of one application in one process.
 
     Counters are attributes, which the code that knows of an event adds to. What can be read at any time, such as the
-    size of a queue, is registered with `gauge` or `counter_from` by whoever creates it.
+    size of a queue, is registered with `gauge` or `counter_from` by the code that creates it.
     """
 
     def __init__(self) -> None:

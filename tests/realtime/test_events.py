@@ -1,4 +1,4 @@
-"""Every commit's events are read once, in the order of the writes, whoever wrote, and only while they are captured."""
+"""Every commit's events are read once, in the order of the writes, by any program, and only while they are captured."""
 
 import asyncio
 from contextlib import asynccontextmanager

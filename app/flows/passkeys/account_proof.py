@@ -1,4 +1,4 @@
-"""The proof that it is the user who changes how to sign in, not somebody who found an open session."""
+"""The proof that it is the user who changes how to sign in, not another person with an open session."""
 
 from dataclasses import dataclass, field
 

@@ -140,7 +140,7 @@ class PlanCache:
     ) -> BoundRequest | None:
         """Return a request bound to its plan for a caller with this access; None if it takes the full execution.
 
-        With `may_plan` it may run in any thread, and whoever calls it counts the result.
+        With `may_plan` it may run in any thread, and its caller counts the result.
 
         Raises:
             NotPlannedYet: A plan has to be made first, and `may_plan` is false.

@@ -86,7 +86,7 @@ class WebSocketGateway:
             self._open[path] -= 1
 
     async def _check(self, path: str, scope: Scope, head: RequestHead) -> None:
-        """Check whether a connection can be accepted, whoever its client is."""
+        """Check whether a connection can be accepted, from any client."""
         service = self._services.get(path)
         if service is None:
             raise RouteNotFound(scope["path"])

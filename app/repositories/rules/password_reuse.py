@@ -1,6 +1,6 @@
 """Compares a password that a user chooses for the own account with the user's last ones (PASSWORD_HISTORY).
 
-Only the own password is compared: whoever sets that of another user would otherwise learn which ones the user had. The
+Only the own password is compared: with another user's, one would learn which passwords that user had. The
 comparison takes long, so it happens before the transaction, and its result is an error that the transaction raises
 last, after all else has succeeded: a request that fails anyway, sent to guess a password, gets the same response and
 takes as long for a right guess as for a wrong one.
