@@ -16,7 +16,6 @@ from app.core.config import Settings, load_settings, signing_secret
 from app.core.errors import ServiceUnavailable
 from app.core.lifecycle import Phase
 from app.core.logging import configure_logging
-from app.core.process_memory import limit_malloc
 from app.db.database import Database
 from app.extensions.contents import Extensions
 from app.extensions.jobs import running_extensions
@@ -183,7 +182,6 @@ def create_app(
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, settings.log_style)
-    limit_malloc()
     loaded = load_extensions(settings, extensions)
     database = Database.open(settings)
     hasher = create_hasher(settings.hash_cost)
