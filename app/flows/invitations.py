@@ -68,7 +68,7 @@ class Invitations:
     async def accept(self, token: str, password: str, names: Mapping[str, str] | None = None) -> None:
         """Set the password of an invited user and activate the user; each invitation can be accepted once.
 
-        `names` are values of the fields `NAMES`; what the invitation has set already is kept.
+        `names` are values of the fields `NAMES`; a name that the invitation has set stays as it is.
 
         Raises:
             RollcallError: The link is invalid, as `account` raises, or the password is, as a user update raises.

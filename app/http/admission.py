@@ -21,7 +21,7 @@ SIGN_IN_PATHS = (
     "/admin/sign-in",
     "/admin/sign-in/passkey",
 )
-"""Paths whose requests wait in a queue of their own: each takes long, so that its duration tells nothing."""
+"""Paths whose requests wait in a queue of their own: each takes a fixed time, so that its duration reveals nothing."""
 PROVIDER_PATHS = (
     "/auth/login/{}",
     "/auth/login/{}/callback",

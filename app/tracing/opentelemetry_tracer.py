@@ -30,7 +30,7 @@ _is_recording: ContextVar[bool] = ContextVar("is_recording", default=False)
 
 
 class OpenTelemetryTracer(Tracer):
-    """Creates spans of one provider, which must record all of them: the sampler is asked once per request.
+    """Creates spans of one provider, which must record all of them: the sampler decides once per request.
 
     So a request that is not sampled costs little. If it came with a trace context, that is still passed on.
     """

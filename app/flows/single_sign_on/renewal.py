@@ -33,7 +33,7 @@ def may_renew(account: Account, services: Services) -> bool:
 async def confirmed_by_provider(services: Services, stored_token: str) -> AsyncIterator[None]:
     """Renew a user's sign-in at the provider before the block renews the session.
 
-    An LDAP directory is asked for the user's entry; any other provider only if it issued a refresh token.
+    An LDAP directory must still have the user's entry. Any other provider is called only if it issued a refresh token.
 
     The provider is not called for a session that already has a successor: it confirmed that renewal.
 
