@@ -13,9 +13,9 @@ from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, RollcallError, SchemaChanged, ServiceUnavailable, TwoFactorSetupRequired
 from app.db.resource_pool import ResourcePool
 from app.flows.realtime.feed import EventFeed
+from app.flows.realtime.membership import HubMember, ReadBuilder, Subscription
 from app.flows.realtime.view import ChangeSink, View, ViewChange
 from app.policy.rules import Access
-from app.query.read import Read
 from app.query.scoped import ScopedRead
 from app.repositories.live_query import LiveQuery, LiveRows
 from app.repositories.services import Services
@@ -29,8 +29,6 @@ MAX_MOVED_ROWS = 1_000
 TICK_SECONDS = 1.0
 POSITION_SECONDS = 10.0
 """How long a subscription waits for the feed to begin, which it does at once unless the database is unavailable."""
-REVALIDATE_SECONDS = 30.0
-"""How often the access of every member is checked, whether there are events or not: sessions end without any."""
 MAX_WAITING = 10_000
 WAITING_SECONDS = 60.0
 """How many subscriptions wait until they are started, and for how long at most."""
@@ -39,30 +37,9 @@ STARTING = "Realtime is starting; try again later"
 STOPPING = "The server is stopping; connect again"
 SUBSCRIBE_AGAIN = "Changes may have been missed; subscribe again"
 
-ReadBuilder = Callable[[Access], Read]
-"""Builds the query of a subscription for an access."""
-
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-class Subscription:
-    """A caller's view of a collection, and where its changes go."""
-
-    def __init__(self, member: "HubMember", build: ReadBuilder, sink: ChangeSink, view: View) -> None:
-        self.member, self.build, self.sink, self.view = member, build, sink, view
-        self.seen: dict[str, int] | None = None
-        """What it had shown when it was paused."""
-
-
-class HubMember:
-    """A caller with a connection. `close` is called once its credentials are no longer valid."""
-
-    def __init__(self, caller: Caller, access: Access, close: Callable[[RollcallError], None]) -> None:
-        self.caller, self.access, self.close = caller, access, close
-        self.subscriptions: set[Subscription] = set()
-        self.revalidate_at = monotonic() + REVALIDATE_SECONDS
 
 
 class RealtimeHub:
@@ -380,7 +357,7 @@ class RealtimeHub:
         cache = self._services.access_cache
         access = _usable(await cache.revalidate(member.caller, member.access))
         cache.require_current_schema()
-        member.revalidate_at = monotonic() + REVALIDATE_SECONDS
+        member.postpone_revalidation()
         if access is member.access:
             return
         member.access = access

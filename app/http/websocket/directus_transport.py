@@ -10,7 +10,8 @@ import structlog
 from app.core.caller import ClientInfoFactory
 from app.core.config import Settings
 from app.core.errors import Forbidden, InvalidPayload, RollcallError, SchemaChanged, ServiceUnavailable
-from app.flows.realtime.hub import RealtimeHub, Subscription
+from app.flows.realtime.hub import RealtimeHub
+from app.flows.realtime.membership import Subscription
 from app.flows.realtime.view import CREATE, DELETE, UPDATE, ViewChange
 from app.http.websocket.item_actions import ITEM_ACTIONS, ItemRequest
 from app.http.websocket.realtime_client import RealtimeClient

@@ -12,7 +12,8 @@ import structlog
 
 from app.core.config import Settings
 from app.core.errors import InvalidPayload, RollcallError, ServiceUnavailable
-from app.flows.realtime.hub import RealtimeHub, Subscription
+from app.flows.realtime.hub import RealtimeHub
+from app.flows.realtime.membership import Subscription
 from app.flows.realtime.view import ViewChange
 from app.graphql.schema import schema_for
 from app.graphql.subscriptions import GraphQLRequest, PreparedSubscription, prepare_subscription

@@ -8,7 +8,8 @@ from functools import partial
 
 from app.core.errors import RollcallError, ServiceUnavailable
 from app.core.ip_addresses import rate_limit_network
-from app.flows.realtime.hub import HubMember, RealtimeHub
+from app.flows.realtime.hub import RealtimeHub
+from app.flows.realtime.membership import HubMember
 from app.http.authentication import Authenticator, CachedCaller
 from app.http.request_head import RequestHead
 

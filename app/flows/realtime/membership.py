@@ -1,0 +1,39 @@
+"""Who is connected to the realtime hub, and which subscriptions they have."""
+
+from collections.abc import Callable
+from time import monotonic
+
+from app.core.caller import Caller
+from app.core.errors import RollcallError
+from app.flows.realtime.view import ChangeSink, View
+from app.policy.rules import Access
+from app.query.read import Read
+
+REVALIDATE_SECONDS = 30.0
+"""How often the access of every member is checked, whether there are events or not: sessions end without any."""
+
+ReadBuilder = Callable[[Access], Read]
+"""Builds the query of a subscription for an access."""
+
+
+class Subscription:
+    """A caller's view of a collection, and where its changes go."""
+
+    def __init__(self, member: "HubMember", build: ReadBuilder, sink: ChangeSink, view: View) -> None:
+        self.member, self.build, self.sink, self.view = member, build, sink, view
+        self.seen: dict[str, int] | None = None
+        """What it had shown when it was paused."""
+
+
+class HubMember:
+    """A caller with a connection. `close` is called once its credentials are no longer valid."""
+
+    def __init__(self, caller: Caller, access: Access, close: Callable[[RollcallError], None]) -> None:
+        self.caller, self.access, self.close = caller, access, close
+        self.subscriptions: set[Subscription] = set()
+        self.revalidate_at = 0.0
+        self.postpone_revalidation()
+
+    def postpone_revalidation(self) -> None:
+        """Count the time to the next check of the access from now on."""
+        self.revalidate_at = monotonic() + REVALIDATE_SECONDS
