@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -10,6 +10,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.core.cancellation import background_task
 from app.db.base import POSTGRESQL
 from app.db.engine import create_listen_engine
 from app.db.postgresql import UNREACHABLE
@@ -37,13 +38,10 @@ class NotificationListener:
             yield
             return
         engine = create_listen_engine(self._url)
-        task = asyncio.create_task(self._listen_forever(engine, notify), name="notification_listener")
         try:
-            yield
+            async with background_task(self._listen_forever(engine, notify), "notification_listener"):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             await engine.dispose()
 
     async def _listen_forever(self, engine: AsyncEngine, notify: Callable[[], None]) -> None:

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Integer, Text, TextClause, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
+from app.core.cancellation import background_task
 from app.core.errors import RollcallError, SchemaChanged, ServiceUnavailable
 from app.db.driver_errors import DATABASE_UNAVAILABLE
 from app.db.replicas import LEASE_SECONDS, MARGIN_SECONDS, Replica, ReplicatedReadPool
@@ -75,13 +76,8 @@ class ReplicaMonitor:
     async def running(self) -> AsyncIterator[None]:
         """Check in the background while the block runs; the first check ends before it begins."""
         await self._check_and_log()
-        task = asyncio.create_task(self._run(), name="replica_monitor")
-        try:
+        async with background_task(self._run(), "replica_monitor"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:

@@ -3,13 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TypeVar
 
 import structlog
 
 from app.core.caller import Caller
+from app.core.cancellation import background_task
 from app.core.errors import InvalidCredentials, RollcallError, SchemaChanged, ServiceUnavailable, TwoFactorSetupRequired
 from app.db.resource_pool import ResourcePool
 from app.flows.realtime.feed import EventFeed
@@ -67,14 +68,8 @@ class RealtimeHub:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Deliver changes while the block runs."""
-        async with self._feed.running():
-            ticker = asyncio.create_task(self._tick_forever(), name="realtime_ticker")
-            try:
-                yield
-            finally:
-                ticker.cancel()
-                with suppress(asyncio.CancelledError):
-                    await ticker
+        async with self._feed.running(), background_task(self._tick_forever(), "realtime_ticker"):
+            yield
 
     def use_services(self, services: Services) -> None:
         """Use the services of another registry. Every connection ends, because its queries are of the earlier one."""

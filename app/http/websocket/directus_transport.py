@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Literal
 
 import structlog
 
 from app.core.caller import ClientInfoFactory
+from app.core.cancellation import background_task
 from app.core.config import Settings
 from app.core.errors import Forbidden, InvalidPayload, RollcallError, SchemaChanged, ServiceUnavailable
 from app.flows.realtime.hub import RealtimeHub
@@ -47,14 +47,11 @@ class DirectusTransport:
     async def run(self, client: RealtimeClient) -> None:
         """Serve a client until it disconnects."""
         self._client = client
-        heartbeat = asyncio.create_task(self._beat())
         try:
-            if client.is_authenticated or await self._greet(client):
-                await self._serve(client)
+            async with background_task(self._beat(), "websocket_heartbeat"):
+                if client.is_authenticated or await self._greet(client):
+                    await self._serve(client)
         finally:
-            heartbeat.cancel()
-            with suppress(asyncio.CancelledError):
-                await heartbeat
             self._stop_timeout()
 
     def closed(self, error: RollcallError) -> None:
