@@ -1,10 +1,11 @@
 """Linking an account to a service at which its user has signed in, by the password of the account."""
 
-from app.core.errors import InvalidCredentials, InvalidOtp, RollcallError
+from app.core.errors import InvalidOtp, RollcallError
 from app.flows.single_sign_on.provider_sign_in import SingleSignOn
 from app.http.response import Response
-from app.studio.form_errors import FormErrors, form_errors
+from app.studio.form_errors import FormErrors
 from app.studio.page_request import PageRequest, redirect_to
+from app.studio.pages.entry.sign_in_errors import sign_in_errors
 from app.studio.routing import Route
 
 
@@ -33,15 +34,7 @@ async def link_account(request: PageRequest) -> Response:
 
 def _errors(request: PageRequest, error: RollcallError) -> FormErrors:
     _ = request.translate
-    match error:
-        case InvalidOtp():
-            return {"otp": _("This code is wrong or was used before. Enter the current one.")}
-        case InvalidCredentials():
-            wrong = _("The password is wrong.")
-            locked = _("After too many failed attempts, further ones are rejected for a while.")
-            return {"password": f"{wrong} {locked}"}
-        case _:
-            return form_errors(error, request.translate)
+    return sign_in_errors(error, _, _("The password is wrong."), "password")
 
 
 async def _link_page(

@@ -1,7 +1,6 @@
 """Signing in with the user name and the password of an LDAP directory."""
 
 from app.core.errors import (
-    InvalidCredentials,
     InvalidOtp,
     InvalidProvider,
     RollcallError,
@@ -12,9 +11,10 @@ from app.core.ldap_settings import LdapSettings
 from app.flows.single_sign_on.ldap_sign_in import LdapCredentials, LdapSignIn
 from app.flows.tokens import TokenMode
 from app.http.response import Response
-from app.studio.form_errors import FormErrors, form_errors
+from app.studio.form_errors import FormErrors
 from app.studio.page_request import PageRequest, redirect_to
 from app.studio.pages.entry.provider_sign_in_links import failure_message
+from app.studio.pages.entry.sign_in_errors import sign_in_errors
 from app.studio.routing import Route
 
 
@@ -52,19 +52,10 @@ def _directory(request: PageRequest) -> LdapSettings:
 
 
 def _errors(request: PageRequest, error: RollcallError) -> FormErrors:
-    """Return the messages of a failed attempt, which do not reveal whether the user exists or is locked."""
     _ = request.translate
-    match error:
-        case InvalidOtp():
-            return {"otp": _("This code is wrong or was used before. Enter the current one.")}
-        case InvalidCredentials():
-            wrong = _("The user name or the password is wrong.")
-            locked = _("After too many failed attempts, further ones are rejected for a while.")
-            return {"": f"{wrong} {locked}"}
-        case InvalidProvider() | ServiceUnavailable():
-            return {"": failure_message(error.code, request.translate)}
-        case _:
-            return form_errors(error, request.translate)
+    if isinstance(error, InvalidProvider | ServiceUnavailable):
+        return {"": failure_message(error.code, _)}
+    return sign_in_errors(error, _, _("The user name or the password is wrong."))
 
 
 async def _page(

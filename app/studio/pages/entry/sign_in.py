@@ -7,10 +7,11 @@ from app.flows.passkeys.passkey_sign_in import PASSKEY_USES, PasskeySignIn
 from app.flows.session import SessionService
 from app.flows.tokens import TokenMode
 from app.http.response import Response
-from app.studio.form_errors import FormErrors, form_errors
+from app.studio.form_errors import FormErrors
 from app.studio.page_request import PageRequest, redirect_to
 from app.studio.pages.account.passkeys_page import options_response, read_passkey_response
 from app.studio.pages.entry.provider_sign_in_links import failure_message, provider_links
+from app.studio.pages.entry.sign_in_errors import sign_in_errors
 from app.studio.routing import Route
 
 NO_RESPONSE = PasskeyResponse("", None)
@@ -50,7 +51,7 @@ async def sign_in(request: PageRequest) -> Response:
         tokens = await LoginService(request.directory).login(credentials, TokenMode.SESSION)
     except RollcallError as error:
         asks_code = isinstance(error, InvalidOtp) and credentials.otp is None and passkey is None
-        errors = None if asks_code else _sign_in_errors(request, error, has_passkey=passkey is not None)
+        errors = None if asks_code else _errors(request, error, has_passkey=passkey is not None)
         return await sign_in_page(request, email, target, errors, error.status, asks_code=asks_code)
     request.directory.response_cookies += tokens.cookies
     return redirect_to(request.addresses.checked(target))
@@ -86,20 +87,11 @@ async def sign_out(request: PageRequest) -> Response:
     return request.redirect("/sign-in", notice="signed-out")
 
 
-def _sign_in_errors(request: PageRequest, error: RollcallError, *, has_passkey: bool) -> FormErrors:
-    """Return the messages of a failed attempt, which do not reveal whether the account exists or is locked."""
+def _errors(request: PageRequest, error: RollcallError, *, has_passkey: bool) -> FormErrors:
     _ = request.translate
-    match error:
-        case InvalidOtp():
-            if has_passkey:
-                return {"otp": _("This passkey was not accepted. Enter a code, or try another passkey.")}
-            return {"otp": _("This code is wrong or was used before. Enter the current one.")}
-        case InvalidCredentials():
-            wrong = _("The email address or the password is wrong.")
-            locked = _("After too many failed attempts, further ones are rejected for a while.")
-            return {"": f"{wrong} {locked}"}
-        case _:
-            return form_errors(error, request.translate)
+    if has_passkey and isinstance(error, InvalidOtp):
+        return {"otp": _("This passkey was not accepted. Enter a code, or try another passkey.")}
+    return sign_in_errors(error, _, _("The email address or the password is wrong."))
 
 
 async def sign_in_page(
