@@ -5,7 +5,8 @@ from sqlalchemy import select, update
 
 from app.db.models import Activity, User
 from tests.base_data import uid
-from tests.http.clients import REFRESH, SECRET, SESSION, cookies_of, data_of, error_of, send, totp_code
+from tests.flows.clock import FrozenClock
+from tests.http.clients import REFRESH, SECRET, SESSION, cookies_of, data_of, error_of, send
 from tests.ldap import slapd
 from tests.ldap.conftest import NAME
 from tests.single_sign_on.conftest import counts, row_of
@@ -183,7 +184,8 @@ async def test_name_and_email_follow_the_directory_only_with_the_setting(connect
 
 
 async def test_two_factor_authentication_asks_for_a_code_after_the_password(connect, directory):
-    server = await connect(directory.url)
+    clock = FrozenClock()
+    server = await connect(directory.url, clock)
     await server.sign_in("kim")
     async with server.system.database.transaction() as connection:
         changed = update(User).where(User.external_identifier == slapd.KIM).values(tfa_secret=SECRET)
@@ -191,5 +193,5 @@ async def test_two_factor_authentication_asks_for_a_code_after_the_password(conn
 
     assert error_of(await server.sign_in("kim")) == (401, "INVALID_OTP")
     assert error_of(await server.sign_in("kim", otp="000000")) == (401, "INVALID_OTP")
-    assert error_of(await server.sign_in("kim", "wrong", otp=totp_code())) == WRONG
-    data_of(await server.sign_in("kim", otp=totp_code()))
+    assert error_of(await server.sign_in("kim", "wrong", otp=clock.code(SECRET))) == WRONG
+    data_of(await server.sign_in("kim", otp=clock.code(SECRET)))

@@ -5,7 +5,8 @@ from sqlalchemy import update
 
 from app.db.models import User
 from tests.base_data import uid
-from tests.http.clients import SECRET, SESSION, totp_code
+from tests.flows.clock import FrozenClock
+from tests.http.clients import SECRET, SESSION
 from tests.ldap import misbehaving, slapd
 from tests.ldap.conftest import NAME, PUBLIC_URL
 from tests.single_sign_on.conftest import Browser
@@ -56,16 +57,17 @@ async def test_a_failure_keeps_the_user_name_and_never_the_password(connect, dir
 
 
 async def test_the_form_asks_for_a_code_of_two_factor_authentication(connect, directory):
-    server = await connect(directory.url)
+    clock = FrozenClock()
+    server = await connect(directory.url, clock)
     await server.sign_in("kim")
     async with server.system.database.transaction() as connection:
         changed = update(User).where(User.external_identifier == slapd.KIM).values(tfa_secret=SECRET)
         await connection.execute(changed)
     browser, values = browser_of(server), {"identifier": "kim", "password": slapd.PASSWORD}
-    asked = await page(browser, FORM, method="POST", data=values)
+    code_form = await page(browser, FORM, method="POST", data=values)
 
-    assert not asked.select_one("[data-code]").has_attr("hidden")
-    response = await browser.get(FORM, "POST", data={**values, "otp": totp_code()})
+    assert not code_form.select_one("[data-code]").has_attr("hidden")
+    response = await browser.get(FORM, "POST", data={**values, "otp": clock.code(SECRET)})
     assert (response.status_code, SESSION in browser.cookies) == (303, True)
 
 
