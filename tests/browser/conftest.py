@@ -1,19 +1,18 @@
 """A real Chromium, and the Studio on both databases with a mail server; the database is restored after each test."""
 
-import asyncio
 import socket
 
 import pytest_asyncio
-import uvicorn
 from sqlalchemy import update
 
-from app.core.auth_providers import load_providers
 from app.db.models import User
 from app.main import create_app
 from tests.browser.requirements import CHROMIUM
 from tests.flows.conftest import inviters, inviters_db
 from tests.http.clients import PASSWORD_HASH
 from tests.http.conftest import members
+from tests.in_process import in_process_server
+from tests.ldap.unreachable import unreachable_directory
 from tests.mail.server import MailServer
 
 __all__ = ["inviters", "inviters_db", "members"]
@@ -30,16 +29,6 @@ async def chromium():
         await browser.close()
 
 
-LDAP_PROVIDER = {
-    "AUTH_OFFICE_DRIVER": "ldap",
-    "AUTH_OFFICE_CLIENT_URL": "ldap://127.0.0.1:1",  # nothing listens there
-    "AUTH_OFFICE_BIND_DN": "cn=searcher,dc=example,dc=com",
-    "AUTH_OFFICE_BIND_PASSWORD": "not needed",
-    "AUTH_OFFICE_USER_DN": "dc=example,dc=com",
-}
-"""The settings of a provider, so that the sign-in page has a link to the page of one."""
-
-
 @pytest_asyncio.fixture(scope="session")
 async def mail_server():
     """The SMTP server to which all mails of the directory are sent."""
@@ -53,16 +42,10 @@ async def base_url(inviters_db, mail_server):
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     mail = {"email_transport": "smtp", "email_smtp_host": "127.0.0.1", "email_smtp_port": mail_server.port}
-    overrides = {"public_url": url, "log_level": "warning", "auth_providers": load_providers(["office"], LDAP_PROVIDER)}
+    overrides = {"public_url": url, "log_level": "warning", "auth_providers": unreachable_directory("office")}
     settings = inviters_db.settings.model_copy(update={**overrides, **mail})
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, ws="none"))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:  # it has no event for that
-        assert not task.done(), "the server did not start"
-        await asyncio.sleep(0.01)
-    yield url
-    server.should_exit = True
-    await task
+    async with in_process_server(create_app(settings), listener):
+        yield url
 
 
 @pytest_asyncio.fixture

@@ -1,11 +1,9 @@
 """Linking an account to a provider in a real browser, with and without scripts."""
 
-import asyncio
 import socket
 
 import pytest
 import pytest_asyncio
-import uvicorn
 from playwright.async_api import expect
 
 from app.core.auth_providers import load_providers
@@ -13,6 +11,7 @@ from app.main import create_app
 from tests.browser import axe, requirements
 from tests.browser.browsing import Browsing
 from tests.http.clients import PASSWORD
+from tests.in_process import in_process_server
 from tests.single_sign_on.conftest import row_of
 from tests.single_sign_on.provider import CLIENT_ID, CLIENT_SECRET, OpenIdServer
 
@@ -34,15 +33,10 @@ async def linking(chromium, members):
         providers = load_providers(["company"], {f"AUTH_COMPANY_{name}": value for name, value in values.items()})
         overrides = {"public_url": url, "log_level": "error", "auth_providers": providers}
         app = create_app(members.settings.model_copy(update=overrides))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110  # it has no event for that
-            await asyncio.sleep(0.01)
-        browsing = Browsing(chromium, url, members)
-        yield browsing
-        await browsing.close()
-        server.should_exit = True
-        await task
+        async with in_process_server(app, listener):
+            browsing = Browsing(chromium, url, members)
+            yield browsing
+            await browsing.close()
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])

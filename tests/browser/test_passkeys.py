@@ -1,10 +1,8 @@
 """Passkeys in a real browser, with the virtual authenticator of its developer tools."""
 
-import asyncio
 import socket
 
 import pytest_asyncio
-import uvicorn
 from playwright.async_api import expect
 from sqlalchemy import select
 
@@ -13,6 +11,7 @@ from app.main import create_app
 from tests.base_data import uid
 from tests.browser.browsing import Browsing
 from tests.http.clients import PASSWORD, totp_code
+from tests.in_process import in_process_server
 
 AUTHENTICATOR = {
     "protocol": "ctap2",
@@ -30,16 +29,10 @@ async def at_localhost(chromium, directory):
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://localhost:{listener.getsockname()[1]}"
     settings = directory.settings.model_copy(update={"public_url": url, "log_level": "warning"})
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, ws="none"))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:  # it has no event for that
-        assert not task.done(), "the server did not start"
-        await asyncio.sleep(0.01)
-    browsing = Browsing(chromium, url, directory)
-    yield browsing
-    await browsing.close()
-    server.should_exit = True
-    await task
+    async with in_process_server(create_app(settings), listener):
+        browsing = Browsing(chromium, url, directory)
+        yield browsing
+        await browsing.close()
     assert browsing.faults == []
 
 

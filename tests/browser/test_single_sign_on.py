@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-import uvicorn
 from playwright.async_api import expect
 
 from app.core.auth_providers import load_providers
@@ -18,6 +17,7 @@ from tests.browser.browsing import Browsing
 from tests.browser.openid_provider.installation import FOLDER, is_installed
 from tests.compat.replay import free_port
 from tests.flows.clock import FrozenClock
+from tests.in_process import in_process_server
 from tests.single_sign_on.conftest import row_of
 from tests.single_sign_on.provider import CLIENT_ID, CLIENT_SECRET
 
@@ -82,16 +82,11 @@ async def sign_on(chromium, inviters, clock):
     providers = load_providers([NAME], {f"AUTH_NPM_{name}": value for name, value in values.items()})
     overrides = {"public_url": url, "log_level": "warning", "auth_providers": providers}
     app = create_app(inviters.settings.model_copy(update=overrides), clock)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:  # noqa: ASYNC110  # it has no event for that
-        await asyncio.sleep(0.01)
-    browsing = Browsing(chromium, url, inviters)
-    yield browsing, provider
-    for context in browsing.contexts:
-        await context.close()
-    server.should_exit = True
-    await task
+    async with in_process_server(app, listener):
+        browsing = Browsing(chromium, url, inviters)
+        yield browsing, provider
+        for context in browsing.contexts:
+            await context.close()
 
 
 async def sign_in_at_provider(page):

@@ -10,7 +10,6 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
-import uvicorn
 import yaml
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import delete, insert, update
@@ -26,6 +25,7 @@ from app.repositories.engine.batches import BATCH_SIZE, KeysetReader
 from tests.base_data import caller, static_token, uid
 from tests.http.test_graphql import ADA, bearer, served
 from tests.http.test_parsing import encode_json
+from tests.in_process import in_process_server
 from tests.test_revocation import INVALIDATIONS, REVOCATIONS, write
 
 USERS_QUERY = "/users?sort=email&limit=3&fields=email,title,tags,role.name,role.parent.name"
@@ -405,15 +405,8 @@ async def test_a_stream_stops_when_the_client_disconnects():
 @asynccontextmanager
 async def listening(settings):
     """Yield the URL of a real server on a free port; briefly, as it runs in the event loop of the tests."""
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None))
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110  # it has no event for that
-        await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
+    async with in_process_server(create_app(settings)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 LARGE, MANY = "x" * 10_000, 8 * BATCH_SIZE

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-import uvicorn
 from starlette.routing import Router
 
 from app.cli import connection_limit
@@ -22,6 +21,7 @@ from app.main import create_app
 from app.metrics.metrics import Metrics
 from tests.conftest import make_settings
 from tests.db.activity import SOON_SECONDS
+from tests.in_process import in_process_server
 
 OF_PROVIDER = [path.format("office") for path in PROVIDER_PATHS if "callback" not in path]
 LIMITS = AdmissionLimits(max_running=16, max_waiting=4, timeout=30.0)
@@ -186,14 +186,8 @@ class SlowTransport(httpx.AsyncBaseTransport):
 
 @asynccontextmanager
 async def listening(settings):
-    config = uvicorn.Config(create_app(settings), port=0, log_config=None, ws="none", http=http_protocol(settings))
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110  # it has no event for that
-        await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await task
+    async with in_process_server(create_app(settings), http=http_protocol(settings)) as port:
+        yield port
 
 
 async def read_all(connection):

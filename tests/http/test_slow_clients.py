@@ -5,7 +5,6 @@ import http.client
 from contextlib import asynccontextmanager, closing
 
 import pytest
-import uvicorn
 
 from app.cli.http_protocol import MAX_HEAD_SIZE
 from app.cli.server import http_protocol
@@ -13,6 +12,7 @@ from app.flows.bootstrap import bootstrap
 from app.main import create_app
 from app.testing import open_system
 from tests.conftest import make_settings
+from tests.in_process import in_process_server
 
 HEAD_TIMEOUT, BODY_TIMEOUT, MIN_RATE = 0.3, 0.3, 100
 GET = b"GET /server/ping HTTP/1.1\r\nHost: x\r\n"
@@ -27,14 +27,8 @@ async def port(tmp_path):
     settings = make_settings(f"sqlite:///{tmp_path / 'slow.db'}", **limits)
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-    config = uvicorn.Config(create_app(settings), port=0, log_config=None, ws="none", http=http_protocol(settings))
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110  # it has no event for that
-        await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await task
+    async with in_process_server(create_app(settings), http=http_protocol(settings)) as port:
+        yield port
 
 
 @asynccontextmanager

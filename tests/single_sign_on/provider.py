@@ -11,12 +11,13 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from urllib.parse import parse_qsl, urlencode
 
-import uvicorn
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
+
+from tests.in_process import in_process_server
 
 LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 CLIENT_ID, CLIENT_SECRET = "rollcall", "a secret of the client"
@@ -58,18 +59,11 @@ class OpenIdServer:
             Route("/profile", self._userinfo),
         ]
         levels = {logger: logger.level for logger in map(logging.getLogger, LOGGERS)}
-        config = uvicorn.Config(
-            Starlette(routes=routes), log_config=None, log_level="critical", ws="none", lifespan="off"
-        )
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server.serve([self.socket]))
+        app = Starlette(routes=routes)
         try:
-            while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
-                await asyncio.sleep(0.01)
-            yield self
+            async with in_process_server(app, self.socket, log_level="critical", lifespan="off"):
+                yield self
         finally:
-            server.should_exit = True
-            await task
             for logger, level in levels.items():  # the configuration has set those of the whole process
                 logger.setLevel(level)
 
