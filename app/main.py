@@ -56,6 +56,7 @@ from app.http.middleware import (
     hsts_headers,
     request_limiter,
 )
+from app.http.realtime.realtime_connections import RealtimeConnections
 from app.http.termination import drained_before_termination
 from app.http.websocket.gateway import WebSocketGateway
 from app.metrics.exporter import MetricsExporter
@@ -125,7 +126,9 @@ class RollcallApp(HTTPMiddleware):
                 (provider.name for provider in settings.auth_providers),
             ),
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
-            websockets=None if hub is None else WebSocketGateway(hub, authenticator, settings, limiter),
+            websockets=None
+            if hub is None
+            else WebSocketGateway(hub, authenticator, settings, limiter, RealtimeConnections(authenticator, settings)),
         )
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
 

@@ -13,8 +13,8 @@ from app.core.errors import Forbidden, InvalidPayload, RollcallError, SchemaChan
 from app.flows.realtime.hub import RealtimeHub
 from app.flows.realtime.membership import Subscription
 from app.flows.realtime.view import CREATE, DELETE, UPDATE, ViewChange
+from app.http.realtime.realtime_client import RealtimeClient
 from app.http.websocket.item_actions import ITEM_ACTIONS, ItemRequest
-from app.http.websocket.realtime_client import RealtimeClient
 from app.http.websocket.websocket_connection import CloseCode, WebSocketConnection
 from app.query.collection import Collection
 from app.repositories.directory import Directory

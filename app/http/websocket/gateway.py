@@ -8,20 +8,19 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from app.core.config import Settings
-from app.core.errors import Forbidden, RequestsExceeded, RollcallError, RouteNotFound, ServiceUnavailable
+from app.core.errors import Forbidden, RequestsExceeded, RollcallError, RouteNotFound
 from app.core.logging import current_request
 from app.flows.realtime.hub import RealtimeHub
 from app.http.authentication import Authenticator
-from app.http.csrf import CsrfCheck
+from app.http.realtime.realtime_client import RealtimeClient, RequestLimiter
+from app.http.realtime.realtime_connections import RealtimeConnections, ServiceConnections
 from app.http.request_head import RequestHead
 from app.http.websocket.directus_transport import DirectusTransport
 from app.http.websocket.graphql_transport import PROTOCOL, GraphQLTransport
-from app.http.websocket.realtime_client import ConnectionCounts, RealtimeClient, RequestLimiter
 from app.http.websocket.websocket_connection import CloseCode, WebSocketConnection
 
 GRAPHQL_PATH, DIRECTUS_PATH = "/graphql/system", "/websocket"
 HTTP_SCHEMES = {"ws": "http", "wss": "https"}
-UNTRUSTED_ORIGIN = "A connection with a session cookie must come from a page of PUBLIC_URL or CORS_ORIGIN"
 STRICT = "strict"
 
 log = structlog.get_logger(__name__)
@@ -44,11 +43,10 @@ class WebSocketTransport(Protocol):
 
 
 class Service(NamedTuple):
-    """A path that accepts connections: when its clients authenticate, and how many it serves at once."""
+    """A path that accepts connections: when its clients authenticate, and those that are open."""
 
-    name: str
     auth: str
-    max_connections: int
+    connections: ServiceConnections
     subprotocol: str | None
 
 
@@ -56,55 +54,49 @@ class WebSocketGateway:
     """Accepts connections and runs their protocol."""
 
     def __init__(
-        self, hub: RealtimeHub, authenticator: Authenticator, settings: Settings, limiter: RequestLimiter | None
+        self,
+        hub: RealtimeHub,
+        authenticator: Authenticator,
+        settings: Settings,
+        limiter: RequestLimiter | None,
+        connections: RealtimeConnections,
     ) -> None:
         self._hub, self._authenticator, self._settings, self._limiter = hub, authenticator, settings, limiter
-        self._csrf_check = CsrfCheck(settings)
-        self._counts = ConnectionCounts(settings.websockets_user_conn_limit)
-        self._services = dict(_services(settings))
-        self._open = dict.fromkeys(self._services, 0)
-        self._unknown = {
-            path: ConnectionCounts((service.max_connections + 1) // 2) for path, service in self._services.items()
-        }
-        """The connections of each address whose clients are not authenticated yet, at most half of all."""
+        self._connections = connections
+        self._services = dict(_services(settings, connections))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         head = RequestHead(scope)
         current_request.set(head)
         await receive()  # the event that the client connects
-        path = scope["path"].removeprefix(scope.get("root_path", "")).lower().rstrip("/")
         try:
-            await self._check(path, scope, head)
+            service = await self._accepting_service(scope, head)
         except RollcallError as error:
             await _reject(scope, send, error)
             return
-        self._open[path] += 1
         try:
-            await self._serve(path, scope, head, receive, send)
+            await self._serve(service, scope, head, receive, send)
         finally:
-            self._open[path] -= 1
+            service.connections.leave()
 
-    async def _check(self, path: str, scope: Scope, head: RequestHead) -> None:
-        """Check whether a connection can be accepted, from any client."""
-        service = self._services.get(path)
+    async def _accepting_service(self, scope: Scope, head: RequestHead) -> Service:
+        """Return the service that a connection asks for, which counts it, if it can be accepted from any client."""
+        service = self._services.get(scope["path"].removeprefix(scope.get("root_path", "")).lower().rstrip("/"))
         if service is None:
             raise RouteNotFound(scope["path"])
         if self._limiter is not None:
             await self._limiter(head)
-        if self._open[path] >= service.max_connections:
-            raise ServiceUnavailable("Too many connections")
-        if head.origin is not None and self._authenticator.is_identified_by_cookie(head):
-            as_http = {**scope, "scheme": HTTP_SCHEMES.get(scope.get("scheme", "ws"), "http")}
-            if not self._csrf_check.has_known_origin(as_http, head):
-                raise Forbidden(UNTRUSTED_ORIGIN)
+        self._connections.check_origin({**scope, "scheme": HTTP_SCHEMES.get(scope.get("scheme", "ws"), "http")}, head)
+        service.connections.enter()
+        return service
 
-    async def _serve(self, path: str, scope: Scope, head: RequestHead, receive: Receive, send: Send) -> None:
-        service = self._services[path]
+    async def _serve(self, service: Service, scope: Scope, head: RequestHead, receive: Receive, send: Send) -> None:
         connection = WebSocketConnection(receive, send, self._settings)
         transport = _transport(service, connection, self._hub, self._settings, head)
+        users = self._connections.users
         client = RealtimeClient(
-            self._hub, self._authenticator, head, self._counts, transport.closed, transport.expired, self._limiter
+            self._hub, self._authenticator, head, users, transport.closed, transport.expired, self._limiter
         )
         started = time.perf_counter()
         try:
@@ -112,7 +104,7 @@ class WebSocketGateway:
                 if head.has_credentials or service.auth == STRICT:
                     await self._authenticate_by_head(service, head, client)
                 if not client.is_authenticated:
-                    client.wait_in(self._unknown[path])
+                    client.wait_in(service.connections.unknown)
             except RollcallError as error:
                 await _reject(scope, send, error)
                 return
@@ -174,13 +166,11 @@ async def _reject(scope: Scope, send: Send, error: RollcallError) -> None:
     await send({"type": "websocket.http.response.body", "body": error.text.encode()})
 
 
-def _services(settings: Settings) -> list[tuple[str, Service]]:
+def _services(settings: Settings, connections: RealtimeConnections) -> list[tuple[str, Service]]:
     """Return the paths that the settings enable."""
     services = []
     if settings.websockets_enabled and settings.websockets_graphql_enabled:
-        auth, limit = settings.websockets_graphql_auth, settings.websockets_graphql_conn_limit
-        services.append((GRAPHQL_PATH, Service("graphql", auth, limit, PROTOCOL)))
+        services.append((GRAPHQL_PATH, Service(settings.websockets_graphql_auth, connections.graphql, PROTOCOL)))
     if settings.websockets_enabled and settings.websockets_rest_enabled:
-        auth, limit = settings.websockets_rest_auth, settings.websockets_rest_conn_limit
-        services.append((DIRECTUS_PATH, Service("directus", auth, limit, None)))
+        services.append((DIRECTUS_PATH, Service(settings.websockets_rest_auth, connections.directus, None)))
     return services

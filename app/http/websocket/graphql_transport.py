@@ -4,7 +4,6 @@ https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,10 +13,9 @@ from app.core.config import Settings
 from app.core.errors import InvalidPayload, RollcallError, ServiceUnavailable
 from app.flows.realtime.hub import RealtimeHub
 from app.flows.realtime.membership import Subscription
-from app.flows.realtime.view import ViewChange
-from app.graphql.schema import schema_for
-from app.graphql.subscriptions import GraphQLRequest, PreparedSubscription, prepare_subscription
-from app.http.websocket.realtime_client import RealtimeClient
+from app.graphql.subscriptions import GraphQLRequest
+from app.http.realtime.graphql_subscription import ResultReceiver, start_subscription
+from app.http.realtime.realtime_client import RealtimeClient
 from app.http.websocket.websocket_connection import CloseCode, WebSocketConnection
 
 PROTOCOL = "graphql-transport-ws"
@@ -137,15 +135,10 @@ class GraphQLTransport:
         task.add_done_callback(self._starting.discard)
 
     async def _subscribe(self, client: RealtimeClient, id_: str, request: GraphQLRequest) -> None:
-        services = self._hub.services
-        schema = schema_for(services.registry, services.root_fields)
+        receiver = ResultReceiver(partial(self._send, id_), partial(self._end, id_))
         try:
             await client.count_request()
-            access = client.member.access
-            work = partial(prepare_subscription, schema, request, access, services)
-            prepared = await services.planning.run(access.owner, work)
-            sink = _ResultSink(self, id_, prepared)
-            subscription = await self._hub.subscribe(client.member, prepared.build, sink)
+            subscription = await start_subscription(self._hub, client.member, request, receiver)
         except RollcallError as error:
             self._fail(id_, error)
         except Exception:
@@ -162,11 +155,10 @@ class GraphQLTransport:
         if subscription is not None:
             self._hub.unsubscribe(subscription)
 
-    def send(self, id_: str, data: dict[str, Any]) -> None:
-        """Send a result of a subscription."""
-        self._connection.post({"id": id_, "type": "next", "payload": {"data": data}})
+    def _send(self, id_: str, result: dict[str, Any]) -> None:
+        self._connection.post({"id": id_, "type": "next", "payload": result})
 
-    def end(self, id_: str, error: RollcallError) -> None:
+    def _end(self, id_: str, error: RollcallError) -> None:
         """Send why a subscription has ended."""
         if isinstance(error, ServiceUnavailable):
             self._connection.close(CloseCode.RESTART, error.text[:MAX_REASON_LENGTH])
@@ -176,21 +168,6 @@ class GraphQLTransport:
     def _fail(self, id_: str, error: RollcallError) -> None:
         self._subscriptions.pop(id_, None)
         self._connection.post({"id": id_, "type": "error", "payload": error.entries()})
-
-
-class _ResultSink:
-    """Sends the changes of one subscription as results."""
-
-    def __init__(self, transport: GraphQLTransport, id_: str, prepared: PreparedSubscription) -> None:
-        self._transport, self._id, self._prepared = transport, id_, prepared
-
-    def send(self, changes: Sequence[ViewChange]) -> None:
-        for action, key, row in changes:
-            if self._prepared.event in (None, action):
-                self._transport.send(self._id, self._prepared.result(action, key, row))
-
-    def end(self, error: RollcallError) -> None:
-        self._transport.end(self._id, error)
 
 
 def _id_of(message: dict[str, Any]) -> str:

@@ -1,47 +1,23 @@
-"""The client of a WebSocket connection: who it is, until when, and how it becomes a member of the realtime hub."""
+"""The client of a connection: who it is, until when, and how it becomes a member of the realtime hub."""
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from app.core.errors import RollcallError, ServiceUnavailable
+from app.core.errors import RollcallError
 from app.core.ip_addresses import rate_limit_network
 from app.flows.realtime.hub import RealtimeHub
 from app.flows.realtime.membership import HubMember
 from app.http.authentication import Authenticator, CachedCaller
+from app.http.realtime.realtime_connections import ConnectionCounts
 from app.http.request_head import RequestHead
 
 MAX_TIMER_SECONDS = 3600.0
 """Longest time for which a timer is set, as a token may be valid for years."""
-TOO_MANY_CONNECTIONS = "Too many connections"
 
 RequestLimiter = Callable[[RequestHead], Awaitable[None]]
 """Counts a request; raises RequestsExceeded when it is over the limit."""
-
-
-class ConnectionCounts:
-    """Counts the connections of each user, and of each IP address without a user."""
-
-    def __init__(self, maximum: int) -> None:
-        self._maximum, self._counts = maximum, Counter[str]()
-
-    def add(self, owner: str) -> None:
-        """Count a connection.
-
-        Raises:
-            ServiceUnavailable: The owner has as many as are allowed.
-        """
-        if self._counts[owner] >= self._maximum:
-            raise ServiceUnavailable(TOO_MANY_CONNECTIONS)
-        self._counts[owner] += 1
-
-    def remove(self, owner: str) -> None:
-        """Stop counting a connection."""
-        self._counts[owner] -= 1
-        if not self._counts[owner]:
-            del self._counts[owner]
 
 
 class RealtimeClient:

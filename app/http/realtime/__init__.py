@@ -1,0 +1,1 @@
+"""Clients of realtime, whatever their protocol: who they are, how many there may be, and their subscriptions."""

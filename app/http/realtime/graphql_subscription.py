@@ -1,0 +1,50 @@
+"""A GraphQL subscription of a client: from its request to the results that it is sent."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from app.core.errors import RollcallError
+from app.flows.realtime.hub import RealtimeHub
+from app.flows.realtime.membership import HubMember, Subscription
+from app.flows.realtime.view import ViewChange
+from app.graphql.schema import schema_for
+from app.graphql.subscriptions import GraphQLRequest, PreparedSubscription, prepare_subscription
+
+
+class ResultReceiver(NamedTuple):
+    """Receives the results of one subscription, and why it has ended. Neither may wait or fail."""
+
+    send: Callable[[dict[str, Any]], None]
+    end: Callable[[RollcallError], None]
+
+
+async def start_subscription(
+    hub: RealtimeHub, member: HubMember, request: GraphQLRequest, receiver: ResultReceiver
+) -> Subscription:
+    """Return a subscription, which is prepared beside the event loop.
+
+    Raises:
+        GraphQLValidation: The document is invalid, or no subscription.
+        RollcallError: As `RealtimeHub.subscribe`.
+    """
+    services, access = hub.services, member.access
+    schema = schema_for(services.registry, services.root_fields)
+    work = partial(prepare_subscription, schema, request, access, services)
+    prepared = await services.planning.run(access.owner, work)
+    return await hub.subscribe(member, prepared.build, _ResultSink(receiver, prepared))
+
+
+class _ResultSink:
+    """Sends the changes of one subscription as results."""
+
+    def __init__(self, receiver: ResultReceiver, prepared: PreparedSubscription) -> None:
+        self._receiver, self._prepared = receiver, prepared
+
+    def send(self, changes: Sequence[ViewChange]) -> None:
+        for action, key, row in changes:
+            if self._prepared.event in (None, action):
+                self._receiver.send({"data": self._prepared.result(action, key, row)})
+
+    def end(self, error: RollcallError) -> None:
+        self._receiver.end(error)
