@@ -1,7 +1,11 @@
-"""A server with WebSockets on a real socket, once per module and database."""
+"""A server with WebSockets on a real socket, once per module and database, and the events of a database."""
 
+import asyncpg
+import pytest
 import pytest_asyncio
 
+from app.repositories.services import Services
+from app.repositories.stores.events import EventStore
 from tests.realtime.sockets import serving
 
 
@@ -9,3 +13,23 @@ from tests.realtime.sockets import serving
 async def server(shared_db):
     async with serving(shared_db.settings) as server:
         yield server
+
+
+@pytest.fixture
+def store(restored_db):
+    return EventStore(Services.from_settings(restored_db.database, restored_db.settings))
+
+
+@pytest.fixture
+async def capturing(store):
+    await store.renew_capture()
+    return store
+
+
+@pytest.fixture
+async def connection(restored_db):
+    if restored_db.database.dialect != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    connection = await asyncpg.connect(restored_db.settings.database_url.replace("+asyncpg", ""))
+    yield connection
+    await connection.close()

@@ -18,17 +18,6 @@ from tests.writes.conftest import run_sql
 ADA, VI, OTHER = uid("ada"), uid("vi"), uid("ed")
 
 
-@pytest.fixture
-def store(restored_db):
-    return EventStore(Services.from_settings(restored_db.database, restored_db.settings))
-
-
-@pytest.fixture
-async def capturing(store):
-    await store.renew_capture()
-    return store
-
-
 def of(batch, *collections):
     return [event for event in batch.events if event.collection in collections]
 
@@ -141,15 +130,6 @@ async def test_too_many_events_make_a_batch_incomplete(restored_db, capturing, m
         await write(restored_db, f"UPDATE directus_users SET title = '{number}' WHERE id = '{ADA}';")
 
     assert (await capturing.read(position)).incomplete
-
-
-@pytest.fixture
-async def connection(restored_db):
-    if restored_db.database.dialect != "postgresql":
-        pytest.skip("SQLite has one writer at a time")
-    connection = await asyncpg.connect(restored_db.settings.database_url.replace("+asyncpg", ""))
-    yield connection
-    await connection.close()
 
 
 async def test_a_transaction_that_began_before_a_later_one_is_not_lost(restored_db, capturing, connection):

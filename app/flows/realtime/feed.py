@@ -30,7 +30,7 @@ class EventFeed:
 
     Events are read only while it is `wanted`; the first batch after a pause has no events, only a position. If the
     database is unavailable, the feed goes on where it stopped once it is back. A batch whose handler fails is followed
-    by one that is incomplete.
+    by one that is incomplete, and so is a time in which commits may have had no events.
     """
 
     def __init__(self, services: Services, handle: Handler) -> None:
@@ -38,7 +38,9 @@ class EventFeed:
         self._handle = handle
         self._woken, self._wanted = asyncio.Event(), asyncio.Event()
         self._position: FeedPosition | None = None
-        self._has_failed = False
+        self._history, self._has_gap, self._is_incomplete = "", False, False
+        """What the last position said of earlier commits; whether some may have no events; and whether the next batch
+        must be incomplete."""
         self.is_ready = False
         """Whether every commit has its events by now: not before the transactions that were running have ended."""
 
@@ -73,18 +75,34 @@ class EventFeed:
             try:
                 if monotonic() >= renewed + RENEW_SECONDS:
                     await self._store.renew_capture()
+                    self._note_history(await self._store.position())
                     renewed = monotonic()
                     await self._store.delete_old()
                 if not self.is_ready:
-                    self.is_ready = await self._store.is_capture_complete()
-                    if self.is_ready:
-                        log.info("event_capture_started")
-                    else:
-                        log.info("event_capture_waiting")
+                    await self._check_capture()
                 failures = 0
             except ServiceUnavailable:
                 failures += 1
+            except Exception:  # without the lease no commit has events, so it must be renewed later
+                failures += 1
+                log.exception("job_failed", job="event_feed")
             await asyncio.sleep(min(2**failures, MAX_RETRY_SECONDS))
+
+    async def _check_capture(self) -> None:
+        """Become ready if every commit has its events by now."""
+        if not await self._store.is_capture_complete():
+            log.info("event_capture_waiting")
+            return
+        log.info("event_capture_started")
+        self.is_ready = True
+        if self._has_gap:  # a transaction that was running during the gap may have been committed without events
+            self._has_gap, self._is_incomplete = False, True
+
+    def _note_history(self, position: FeedPosition) -> None:
+        """Stop being ready if commits may have had no events since the position before."""
+        if self._history not in ("", position.history):
+            self.is_ready, self._has_gap = False, True
+        self._history = position.history
 
     async def _read(self) -> None:
         failures = 0
@@ -100,18 +118,29 @@ class EventFeed:
             except Exception:  # the next batch lets the handler begin anew
                 failures += 1
                 log.exception("job_failed", job="event_feed")
-                self._position, self._has_failed = None, True
+                self._is_incomplete = True
             await self._pause(failures)
 
     async def _read_batch(self) -> None:
-        if self._position is None:
-            position = await self._store.position()
-            await self._handle(EventBatch((), position, incomplete=self._has_failed))
-            self._position, self._has_failed = position, False
+        if self._position is None or self._is_incomplete:
+            await self._begin()
             return
         batch = await self._store.read(self._position)
+        self._note_history(batch.position)
         await self._handle(batch)
         self._position = batch.position if self.wanted else None
+
+    async def _begin(self) -> None:
+        """Hand on a position without events; the batch is incomplete if some are missing before it."""
+        position = await self._store.position()
+        self._note_history(position)
+        is_incomplete, self._is_incomplete = self._is_incomplete, False
+        try:
+            await self._handle(EventBatch((), position, incomplete=is_incomplete))
+        except BaseException:
+            self._is_incomplete = is_incomplete or self._is_incomplete
+            raise
+        self._position = position
 
     async def _pause(self, failures: int) -> None:
         if failures:

@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, Text, TextClause, text
 from sqlalchemy.types import TypeEngine
 
 from app.db.base import POSTGRESQL
+from app.db.connection import Row
 from app.db.statement import bind_param
-from app.db.transaction import WriteTransaction
 from app.repositories.services import Services
 
 CHANNEL = "rollcall_events"
@@ -23,13 +23,20 @@ GENERATION_SECONDS = 60
 """How long events are stored at least, and half of how long they are stored at most."""
 MARGIN_SECONDS = 10
 """By how much later than a generation a position must be to contain all of its events."""
+PRUNE_SIZE = 10_000
+"""Number of events that one transaction deletes at most, so that none takes long."""
 
 
 class FeedPosition(NamedTuple):
-    """What a process has read: PostgreSQL's snapshot, or the key of SQLite's last event, and the Unix time of that."""
+    """What a process has read: PostgreSQL's snapshot, or the key of SQLite's last event, and the Unix time of that.
+
+    `history` changes if commits may have no events, or have been lost: the lease had ended, or PostgreSQL has crashed
+    or another server has taken over.
+    """
 
     mark: str
     at: int
+    history: str
 
 
 class Event(NamedTuple):
@@ -44,7 +51,7 @@ class Event(NamedTuple):
 class EventBatch:
     """The events since a position, in the order in which they were written, and the position after them.
 
-    If it is `incomplete`, there were too many, or some were deleted before they were read: `events` is then empty.
+    If it is `incomplete`, there were too many, or some are missing: `events` is then empty.
     `version` is that of all rights and fields; empty if it was not read.
     """
 
@@ -62,7 +69,15 @@ _MARK = {
     "postgresql": "CAST(pg_current_snapshot() AS text)",
     "sqlite": "CAST(coalesce((SELECT max(id) FROM rollcall_events), 0) AS text)",
 }
-_XID = {"postgresql": "CAST(CAST(pg_current_xact_id() AS text) AS bigint)", "sqlite": "0"}
+_XID = {"postgresql": "CAST(CAST(pg_current_xact_id() AS text) AS bigint)", "sqlite": _NOW["sqlite"]}
+"""Identifies the transaction with which a lease begins."""
+_HISTORY = {
+    # PostgreSQL resets its statistics when it recovers from a crash, and each server has its own: after either, commits
+    # that were seen may be lost, and their transaction ids used again. A server that was stopped keeps them.
+    "postgresql": "(SELECT concat(started_xid, ' ', extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())) "
+    "FROM rollcall_event_capture)",
+    "sqlite": "(SELECT CAST(started_xid AS text) FROM rollcall_event_capture)",
+}
 _LIST = {
     "postgresql": "CAST(json_agg(json_build_array(collection, key, action) ORDER BY id) AS text)",
     "sqlite": "json_group_array(json_array(collection, key, action))",
@@ -72,8 +87,14 @@ _IS_READ = {
     "sqlite": "id <= CAST({mark} AS INTEGER)",
 }
 """Whether an event was committed before a mark was taken."""
+_IS_FOREIGN = {
+    "postgresql": "xid >= CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)",
+    "sqlite": "false",
+}
+"""Whether an event comes from another server, by a backup: no transaction of this one has had its id yet."""
 _IS_RECENT = {
-    "postgresql": "xid >= CAST(CAST(pg_snapshot_xmin(CAST({mark} AS pg_snapshot)) AS text) AS bigint)",
+    "postgresql": "xid >= CAST(CAST(pg_snapshot_xmin(CAST({mark} AS pg_snapshot)) AS text) AS bigint)"
+    f" AND NOT {_IS_FOREIGN['postgresql']}",
     "sqlite": "true",
 }
 """Holds for every event that was committed afterwards, and can use an index."""
@@ -84,10 +105,11 @@ def _bound(sql: str, **types: type[TypeEngine[Any]]) -> TextClause:
     return text(sql).bindparams(*(bind_param(name, type_()) for name, type_ in types.items()))
 
 
-_POSITION = {dialect: text(f"SELECT {_MARK[dialect]}, {_NOW[dialect]}") for dialect in DIALECTS}
+_POSITION = {dialect: text(f"SELECT {_MARK[dialect]}, {_NOW[dialect]}, {_HISTORY[dialect]}") for dialect in DIALECTS}
 _READ = {
     dialect: _bound(
-        f"SELECT {_MARK[dialect]}, {_NOW[dialect]}, (SELECT {_LIST[dialect]} FROM (SELECT * FROM rollcall_events "
+        f"SELECT {_MARK[dialect]}, {_NOW[dialect]}, {_HISTORY[dialect]}, "
+        f"(SELECT {_LIST[dialect]} FROM (SELECT * FROM rollcall_events "
         f"WHERE {_IS_RECENT[dialect].format(mark=':mark')} AND NOT {_IS_READ[dialect].format(mark=':mark')} "
         "ORDER BY id LIMIT :size) AS unread), (SELECT pruned_until FROM rollcall_event_capture), "
         "(SELECT CAST(token AS text) FROM rollcall_version)",
@@ -142,7 +164,14 @@ _NEXT_GENERATION = {
     for dialect in DIALECTS
 }
 _PRUNE = {
-    dialect: _bound(f"DELETE FROM rollcall_events WHERE {is_read.format(mark=':mark')}", mark=Text)
+    dialect: _bound(
+        "DELETE FROM rollcall_events WHERE id IN (SELECT id FROM rollcall_events "
+        f"WHERE id > :after AND ({is_read.format(mark=':mark')} OR {_IS_FOREIGN[dialect]}) ORDER BY id LIMIT :size) "
+        "RETURNING id",
+        mark=Text,
+        after=BigInteger,
+        size=BigInteger,
+    )
     for dialect, is_read in _IS_READ.items()
 }
 
@@ -158,11 +187,7 @@ class EventStore:
 
     async def renew_capture(self) -> None:
         """Let the triggers write events for the next `LEASE_SECONDS`."""
-
-        async def work(writer: WriteTransaction) -> None:
-            await writer.execute(_RENEW[self._services.dialect], {"seconds": LEASE_SECONDS})
-
-        await self._services.database.run_write(work, exclusive=False, background=True)
+        await self._write(_RENEW[self._services.dialect], seconds=LEASE_SECONDS)
 
     async def is_capture_complete(self) -> bool:
         """Return whether every transaction that began before events were written has ended."""
@@ -180,10 +205,11 @@ class EventStore:
         """
         bindings = {"mark": position.mark, "size": MAX_BATCH_SIZE + 1}
         row = await self._services.reader.fetch(_READ[self._services.dialect], bindings)
-        mark, now, events, pruned_until, version = row
+        mark, now, history, events, pruned_until, version = row
         found: Sequence[list[Any]] = orjson.loads(events or "[]")
-        after = FeedPosition(mark, now)
-        if position.at < pruned_until + MARGIN_SECONDS or len(found) > MAX_BATCH_SIZE:
+        after = FeedPosition(mark, now, history)
+        is_pruned = position.at < pruned_until + MARGIN_SECONDS
+        if is_pruned or history != position.history or len(found) > MAX_BATCH_SIZE:
             return EventBatch((), after, incomplete=True, version=version)
         return EventBatch(tuple(Event(*event) for event in found), after, version=version)
 
@@ -193,14 +219,24 @@ class EventStore:
         A generation consists of what was committed until a certain moment. An event's own time is not enough: a
         transaction may be committed long after it has written.
         """
-        dialect = self._services.dialect
+        pruned = await self._write(_NEXT_GENERATION[self._services.dialect], seconds=GENERATION_SECONDS)
+        if pruned:
+            await self._prune(pruned[0][0])
 
-        async def work(writer: WriteTransaction) -> None:
-            pruned = await writer.execute(_NEXT_GENERATION[dialect], {"seconds": GENERATION_SECONDS})
-            if pruned:
-                await writer.execute(_PRUNE[dialect], {"mark": pruned[0][0]})
+    async def _prune(self, mark: str) -> None:
+        """Delete the events that were committed before a mark; what a failure leaves, the next generation deletes."""
+        after = 0
+        while True:
+            deleted = await self._write(_PRUNE[self._services.dialect], mark=mark, after=after, size=PRUNE_SIZE)
+            if len(deleted) < PRUNE_SIZE:
+                return
+            after = max(row[0] for row in deleted)
 
-        await self._services.database.run_write(work, exclusive=False, background=True)
+    async def _write(self, statement: TextClause, **bindings: Any) -> Sequence[Row]:
+        """Run a statement in a transaction of its own."""
+        return await self._services.database.run_write(
+            lambda writer: writer.execute(statement, bindings), exclusive=False, background=True
+        )
 
 
 def notifies(dialect: str) -> bool:
