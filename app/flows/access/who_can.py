@@ -14,12 +14,12 @@ from app.flows.access.candidate_permissions import AccessTarget, candidate_permi
 from app.flows.access.explanation import AccessQuestion, parse_target
 from app.policy.access_holders import Grant, HolderQuery, Scopes
 from app.policy.access_queries import permission_rows, policy_rows
+from app.policy.caller_parameters import parameterize_access
 from app.policy.rules import Access, AccessState
 from app.policy.scopes import UnrestrictedScope
 from app.query.collection import Registry
 from app.query.filter import MATCH_ALL, Filter
 from app.repositories.directory import Directory
-from app.repositories.plans.plan import parameterize_access
 
 SAMPLE = "00000000-0000-4000-8000-000000000000"
 """Stands for the ids of users, roles and policies while a statement is built."""

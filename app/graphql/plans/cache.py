@@ -33,9 +33,10 @@ from app.graphql.plans.queries import (
 )
 from app.graphql.plans.shapes import VALUE_PREFIX, coercion_shape, literal_shapes, variable_shapes, with_slots
 from app.graphql.visibility.caller_schema import caller_schema_for
+from app.policy.caller_parameters import parameterize_access
 from app.policy.rules import Access
 from app.repositories.directory import Directory
-from app.repositories.plans.plan import QueryPlan, log_planning_failure, make_plan, parameterize_access
+from app.repositories.plans.plan import QueryPlan, log_planning_failure, make_plan
 
 MAX_TEXTS, MAX_PLANS = 200, 400
 """Maximum weight of the cached texts and plans; a long one counts as several. `MAX_PLANS` also limits the shapes."""

@@ -21,12 +21,13 @@ from app.graphql.documents.operation import Operation
 from app.graphql.documents.selection import Selection
 from app.graphql.fields.mutations import MUTATION_SPEC, MutationSpec
 from app.graphql.fields.queries import OPTIONAL_ROW
+from app.policy.caller_parameters import parameterize_access
 from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.limits import QueryLimits
 from app.repositories.directory import Directory
 from app.repositories.engine.unit_of_work import UnitOfWork
-from app.repositories.plans.plan import QueryPlan, make_plan, parameterize_access
+from app.repositories.plans.plan import QueryPlan, make_plan
 from app.repositories.services import Services
 
 WRITTEN_KEYS = "keys"

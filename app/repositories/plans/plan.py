@@ -2,19 +2,20 @@
 
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 
-from app.core.bindings import Bindings, Slot, Source, slot, sources_of
+from app.core.bindings import Bindings, Source, sources_of
 from app.core.caller import Caller
 from app.core.clock import Clock
 from app.policy.access_cache import StalePlan
 from app.policy.access_queries import NOW, parameterized_caller, with_access_state
+from app.policy.caller_parameters import literal_sources
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, AccessState
 from app.query.aggregate import Aggregation
@@ -31,8 +32,6 @@ planning_failures = Counter[str]()
 
 ACCESS_STATE_COLUMNS = len(AccessState._fields)
 """Number of columns with the access state, with which every statement begins."""
-CALLER_SOURCES = ("me", "role", "roles", "policies")
-"""The sources whose values come from the caller's access."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +55,16 @@ class QueryPlan:
         return text if self.decode_rows is None else orjson.dumps(self.decode_rows(text)).decode()
 
 
-def parameterize_access(access: Access) -> Access:
-    """Return the access with the caller's own values as slots.
-
-    Missing values and empty lists stay as they are, because they decide what a rule means and belong to the shape.
-    """
-    state = access.state._replace(user=_slot(access.state.user, "me"), role=_slot(access.state.role, "role"))
-    roles, policies = _slot(list(access.roles), "roles"), _slot(list(access.policies), "policies")
-    return replace(access, state=state, roles=roles or (), policies=policies or ())
-
-
 def make_plan(query: Read | Aggregation, caller: Caller, access: Access, services: Services) -> QueryPlan:
     """Return the plan of a query for a parameterized access; raises as executing the query does."""
     check_complexity(query, services.limits.max_depth)
     scoped = PolicyResolver(access, NOW).scope(query)
     statement = services.reader.compile(with_access_state(parameterized_caller(caller), NOW, build_select(scoped)))
-    literals = set(_literal_texts(statement.parameters))
     return QueryPlan(
         statement,
         None if is_database_json(scoped) else row_decoder(scoped),
         frozenset(sources_of(statement.parameters)),
-        frozenset(source for source, values in _caller_values(access) if values & literals),
+        literal_sources(statement.parameters, access),
     )
 
 
@@ -106,22 +94,3 @@ def log_planning_failure(api: str, error: ValueError | RecursionError) -> None:
         location=f"{Path(frame.filename).name}:{frame.lineno}",
         count=planning_failures[api],
     )
-
-
-def _slot(value: str | list[str] | None, source: Source) -> Any:
-    return slot(value, source) if value else None
-
-
-def _caller_values(access: Access) -> Iterator[tuple[Source, set[str]]]:
-    value_lists = ([access.user], [access.state.role], access.roles, access.policies)
-    for source, values in zip(CALLER_SOURCES, value_lists, strict=True):
-        yield source, {str(value) for value in values if value is not None}
-
-
-def _literal_texts(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the texts among a statement's parameters, also nested ones, that are no slots."""
-    for value in values:
-        if isinstance(value, list):
-            yield from _literal_texts(value)
-        elif isinstance(value, str) and not isinstance(value, Slot):
-            yield value

@@ -11,11 +11,12 @@ from app.core.bindings import slot
 from app.core.cache import LRUCache, entry_weight
 from app.core.errors import RollcallError, SchemaChanged, ServiceUnavailable
 from app.policy.access_cache import StalePlan
+from app.policy.caller_parameters import parameterize_access
 from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.payload import parse_key
 from app.repositories.directory import Directory
-from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_failure, make_plan, parameterize_access
+from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_failure, make_plan
 from app.repositories.repository import Query, Repository
 
 REST = "rest"
