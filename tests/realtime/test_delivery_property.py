@@ -43,8 +43,11 @@ class Feed:
         self.position = await self.store.position()
         await self.hub._handle(EventBatch((), self.position))
 
+    async def read(self):
+        return await self.store.read(self.position)
+
     async def deliver(self):
-        batch = await self.store.read(self.position)
+        batch = await self.read()
         await self.hub._handle(batch)
         self.position = batch.position
 

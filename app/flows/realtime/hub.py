@@ -60,6 +60,8 @@ class RealtimeHub:
         )
         """One subscription is started at a time, and callers take turns, so that changes never wait for several."""
         self._members: set[HubMember] = set()
+        self._paused: set[HubMember] = set()
+        """Members whose token has expired. Events are read for them too, so that none is missed when they resume."""
         self._views: dict[ScopedRead, set[Subscription]] = {}
         self._max_rows = services.settings.websockets_max_rows
         self.refresh_services: Callable[[], Awaitable[None]] | None = None
@@ -113,15 +115,17 @@ class RealtimeHub:
     def leave(self, member: HubMember) -> None:
         """End a member's subscriptions without a message."""
         self._members.discard(member)
+        self._paused.discard(member)
         for subscription in tuple(member.subscriptions):
             self.unsubscribe(subscription)
-        if not self._members:
+        if not (self._members or self._paused):
             self._feed.wanted = False
             self._positioned.clear()
 
     def pause(self, member: HubMember) -> None:
         """Send a member nothing until it is resumed, because its token has expired."""
         self._members.discard(member)
+        self._paused.add(member)
         for subscription in member.subscriptions:
             if not subscription.view.is_open:
                 subscription.seen = dict(subscription.view.rows)
@@ -134,7 +138,7 @@ class RealtimeHub:
         async with self._lock:
             member.caller, member.access = caller, access
             self._members.add(member)
-            self._feed.wanted = True
+            self._paused.discard(member)
             for subscription in tuple(member.subscriptions):
                 try:
                     await self._attach_again(subscription)
@@ -231,21 +235,21 @@ class RealtimeHub:
         """Deliver what a batch of events has changed."""
         async with self._lock:
             self._mark = batch.position.mark
-            self._positioned.set()
-            rights_changed = self._note_version(batch.version)
-            if not (batch.events or batch.incomplete or rights_changed):
-                return
-            events: dict[str, dict[str | None, str]] = defaultdict(dict)
-            for event in batch.events:
-                events[event.collection].setdefault(event.key, event.action)
-            everyone = batch.incomplete or rights_changed
-            await self._recheck(self._members if everyone else self._concerned(events))
-            await self._deliver(events, everything=batch.incomplete)
+            if self._feed.wanted:  # otherwise the next position is a later one
+                self._positioned.set()
+            version = batch.version or self._version
+            rights_changed = self._version not in ("", version)
+            if batch.events or batch.incomplete or rights_changed:
+                await self._deliver_batch(batch, rights_changed=rights_changed)
+            self._version = version  # only now: a batch whose delivery fails is delivered again
 
-    def _note_version(self, version: str) -> bool:
-        """Return whether rights, or the fields of the directory, have another version than at the last batch."""
-        previous, self._version = self._version, version or self._version
-        return previous not in ("", self._version)
+    async def _deliver_batch(self, batch: EventBatch, *, rights_changed: bool) -> None:
+        events: dict[str, dict[str | None, str]] = defaultdict(dict)
+        for event in batch.events:
+            events[event.collection].setdefault(event.key, event.action)
+        everyone = batch.incomplete or rights_changed
+        await self._recheck(self._members if everyone else self._concerned(events))
+        await self._deliver(events, everything=batch.incomplete)
 
     def _concerned(self, events: dict[str, dict[str | None, str]]) -> Collection[HubMember]:
         """Return the members whose own rows, sessions or tokens events are about."""
