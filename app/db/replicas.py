@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 def reading_from_primary() -> Iterator[None]:
     """Run the statements of the block, and of tasks that it creates, on the primary.
 
-    For code that has just learned of a write by another caller, such as from an event.
+    For code that must see what another caller has committed before.
     """
     token = _on_primary.set(True)
     try:

@@ -1,6 +1,7 @@
 """Directus' protocol at /websocket, which the SDK's `realtime()` speaks."""
 
 import json
+import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -56,6 +57,22 @@ async def test_a_subscription_begins_with_the_rows_and_goes_on_with_changes(serv
     assert updated == {**message, "event": "update", "data": [{"id": uid("sue"), "title": "Editor"}]}
     assert deleted == {**message, "event": "delete", "data": [uid("sue")]}
     assert ended == {**message, "event": "unsubscribe"}
+
+
+async def test_the_rows_are_read_from_the_primary(shared_db):
+    if shared_db.database.dialect != "postgresql":
+        pytest.skip("SQLite has no replicas")
+    url = (shared_db.settings.database_url,)
+    async with serving(shared_db.settings, database_replica_urls=url) as server, sdk_client(server, VI) as client:
+        (replica,) = server.hub.services.database.replicas
+        while not replica.reads:  # a check may end the lease in between, as it is no replica
+            replica.extend_lease(time.monotonic())
+            await ask(client, {"type": "items", "collection": "directus_users", "action": "read"})
+        before = replica.reads
+        replica.extend_lease(time.monotonic())
+        await ask(client, USERS)
+
+        assert replica.reads == before
 
 
 async def test_one_row_and_one_event_can_be_chosen(server, users):

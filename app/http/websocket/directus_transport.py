@@ -10,6 +10,7 @@ from app.core.caller import ClientInfoFactory
 from app.core.cancellation import background_task
 from app.core.config import Settings
 from app.core.errors import Forbidden, InvalidPayload, RollcallError, SchemaChanged, ServiceUnavailable
+from app.db.replicas import reading_from_primary
 from app.flows.realtime.hub import RealtimeHub
 from app.flows.realtime.membership import Subscription
 from app.flows.realtime.view import CREATE, DELETE, UPDATE, ViewChange
@@ -182,7 +183,8 @@ class DirectusTransport:
         if event is None:
             rows = repository.read_by_query(query) if item is None else repository.read_many([item], query)
             try:
-                data = {"data": await rows}
+                with reading_from_primary():  # a replica may not have applied what the subscription has seen already
+                    data = {"data": await rows}
             except RollcallError:
                 self._forget(uid)
                 raise
