@@ -38,6 +38,16 @@ class InList(_DialectFunction):
     name = "among"
 
 
+class InPage(_DialectFunction):
+    """`value, subquery` -> whether one of the few rows of the subquery has the value.
+
+    PostgreSQL, which underestimates a list of unknown length, then always looks up each value in an index.
+    """
+
+    type = Boolean()
+    name = "in_page"
+
+
 class ListOfRows(_DialectFunction):
     """`value` -> the values of all rows as a list for `InList`."""
 
@@ -287,6 +297,7 @@ _ENDS = "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) +
 _TEMPLATES: dict[type[_DialectFunction], tuple[str, str]] = {
     #             PostgreSQL                                        SQLite
     InList: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
+    InPage: ("({0} = ANY (ARRAY{1}))", "({0} IN {1})"),
     UUIDPattern: ("({0} || {1} || {2})", "{1}"),
     ListOfRows: ("array_agg({0})", "json_group_array({0})"),
     Contains: ("(strpos({0}, {1}) > 0)", _CONTAINS),

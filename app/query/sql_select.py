@@ -1,6 +1,7 @@
 """The SQL expression for a scoped query, which reads everything nested in it with one statement."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -62,15 +63,35 @@ CellReader = Callable[[Subquery], Expression]
 """Returns a cell's value from the subquery that contains its columns."""
 
 
-def build_select(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
+MIN_FAR_OFFSET = 1_000
+"""The number of skipped rows from which on it takes less time to find the keys of a page first."""
+
+
+def build_select(read: ScopedRead | ScopedAggregation, *, keys_first: bool | None = None) -> ColumnElement[str]:
     """Return an expression for the rows of a read as one JSON text, `[]` without rows.
 
     The rows are the response's objects if the database can build them (`is_database_json`), otherwise arrays of cells.
+    With `keys_first` the statement finds the keys of the rows before it reads their values, so that for skipped rows
+    the database reads only what it needs to filter and sort, often from an index alone. The result is the same. By
+    default it does if the offset is known and far.
     """
     row, encode_row = read.collection.table.alias(), _encode_object if is_database_json(read) else _encode_array
-    if isinstance(read, ScopedRead):
-        return cast(_select_rows(read, row, encode_row), Text)
-    return cast(_select_groups(read, row, encode_row), Text)
+    if not isinstance(read, ScopedRead):
+        return cast(_select_groups(read, row, encode_row), Text)
+    if keys_first is None:
+        keys_first = read.limit is not None and not isinstance(read.offset, BoundParameter) and is_far(read.offset)
+    return cast(_select_rows(read, row, encode_row, keys_first=keys_first), Text)
+
+
+def is_far(offset: int) -> bool:
+    """Return whether a page with this offset takes less time if its keys are found first."""
+    return offset >= MIN_FAR_OFFSET
+
+
+def bound_offset(read: ScopedRead | ScopedAggregation) -> BoundParameter | None:
+    """Return the offset of a page if each request has its own, so that some may be far."""
+    is_page = isinstance(read, ScopedRead) and read.limit is not None
+    return read.offset if is_page and isinstance(read.offset, BoundParameter) else None
 
 
 def _encode_array(read: ScopedRead | ScopedAggregation, values: Sequence[Expression]) -> Expression:
@@ -114,6 +135,8 @@ def _select_rows(
     encode_row: RowEncoder,
     outer: FromClause | None = None,
     relation: ScopedRelation | None = None,
+    *,
+    keys_first: bool = False,
 ) -> Expression:
     """Return the aggregated rows of the root or of a to-many relation, which `relation` links to its `outer` row."""
     column_list = _ColumnList(row, encode_row)
@@ -121,11 +144,22 @@ def _select_rows(
     order = [sort_key(key, row) for key in read.order]
     where = [join_condition(relation, outer, row)] if relation and outer is not None else []
     columns = column_list.columns or [literal(1).label("one")]  # SQLite requires a column; a row may have no value
-    page = select(*columns).select_from(column_list.source).where(*where, condition_sql(read.where, row))
+    page = select(*columns).select_from(column_list.source).order_by(*order)
     # SQLite preserves the order of a subquery only if a limit prevents it from being flattened.
-    page = _limit(page.order_by(*order), read)
+    if keys_first:
+        page = _limit(page.where(_is_on_page(read, row)), replace(read, offset=0))
+    else:
+        page = _limit(page.where(*where, condition_sql(read.where, row)), read)
     rows = (page if outer is None else page.correlate(outer)).subquery()
     return select(JSONRows(encode_row(read, [reader(rows) for reader in readers]))).select_from(rows).scalar_subquery()
+
+
+def _is_on_page(read: ScopedRead, row: FromClause) -> Expression:
+    """Return whether the key of a row is among those that a read of the root returns."""
+    other, key = read.collection.table.alias(), Operand(read.collection.key)
+    keys = select(value_of(key, other)).where(condition_sql(read.where, other))
+    page = _limit(keys.order_by(*(sort_key(sort, other) for sort in read.order)), read)
+    return sql.InPage(value_of(key, row), page.scalar_subquery())
 
 
 def _limit(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[Any]:

@@ -88,7 +88,7 @@ class BoundQuery:
         try:
             if len(planned.plans) == 1:
                 plan = planned.plans[0]
-                row = await services.reader.fetch_one(plan.statement, bindings, access.owner)
+                row = await services.reader.fetch_one(plan.statement_for(bindings), bindings, access.owner)
                 results = [plan.result_json(row, access, services.clock)]
             else:
                 executions = (execute_plan(plan, access, bindings, services) for plan in planned.plans)

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 import structlog
 
-from app.core.bindings import Bindings, Source, sources_of
+from app.core.bindings import Bindings, BoundParameter, Source, sources_of
 from app.core.caller import Caller
 from app.core.clock import Clock
+from app.db.statement import CompiledStatement
 from app.policy.access_cache import StalePlan
 from app.policy.access_queries import NOW, parameterized_caller, with_access_state
 from app.policy.caller_parameters import literal_sources
@@ -22,7 +23,7 @@ from app.query.aggregate import Aggregation
 from app.query.limits import check_complexity
 from app.query.read import Read
 from app.query.results import Row, is_database_json, row_decoder
-from app.query.sql_select import build_select
+from app.query.sql_select import bound_offset, build_select, is_far
 from app.repositories.services import Services
 
 log = structlog.get_logger(__name__)
@@ -39,13 +40,22 @@ class QueryPlan:
     """A compiled statement, and the decoder of its rows; None if the database returns finished JSON.
 
     `bound_sources` are the sources of its bound parameters. `literal_sources` are those of the caller's sources whose
-    value is part of the statement, so that the plan serves only callers with the same value.
+    value is part of the statement, so that the plan serves only callers with the same value. `far_statement` is the
+    statement for requests whose `offset` is far.
     """
 
-    statement: Any
+    statement: CompiledStatement
     decode_rows: Callable[[str], list[Row]] | None
     bound_sources: frozenset[Source]
     literal_sources: frozenset[Source]
+    offset: BoundParameter | None = None
+    far_statement: CompiledStatement | None = None
+
+    def statement_for(self, bindings: Bindings) -> CompiledStatement:
+        """Return the statement for one request; raise InvalidQuery if its offset is out of range."""
+        if self.offset is None or self.far_statement is None or not is_far(self.offset.compute(bindings)):
+            return self.statement
+        return self.far_statement
 
     def result_json(self, row: Sequence[Any], access: Access, clock: Clock) -> str:
         """Return the rows of the statement's result as JSON; raise StalePlan if `access` is no longer current."""
@@ -59,12 +69,19 @@ def make_plan(query: Read | Aggregation, caller: Caller, access: Access, service
     """Return the plan of a query for a parameterized access; raises as executing the query does."""
     check_complexity(query, services.limits.max_depth)
     scoped = PolicyResolver(access, NOW).scope(query)
-    statement = services.reader.compile(with_access_state(parameterized_caller(caller), NOW, build_select(scoped)))
+
+    def compile_select(*, keys_first: bool | None = None) -> CompiledStatement:
+        rows = build_select(scoped, keys_first=keys_first)
+        return services.reader.compile(with_access_state(parameterized_caller(caller), NOW, rows))
+
+    statement, offset = compile_select(), bound_offset(scoped)
     return QueryPlan(
         statement,
         None if is_database_json(scoped) else row_decoder(scoped),
         frozenset(sources_of(statement.parameters)),
         literal_sources(statement.parameters, access),
+        offset,
+        compile_select(keys_first=True) if offset else None,
     )
 
 
@@ -76,7 +93,7 @@ async def execute_plan(plan: QueryPlan, access: Access, bindings: Bindings, serv
         ValueError: A value cannot be converted for its bound parameter.
         ServiceUnavailable: The database is unavailable.
     """
-    row = await services.reader.fetch_one(plan.statement, bindings, access.owner)
+    row = await services.reader.fetch_one(plan.statement_for(bindings), bindings, access.owner)
     return plan.result_json(row, access, services.clock)
 
 

@@ -1,0 +1,9 @@
+SELECT CAST(rollcall_version.token AS TEXT) AS token, CAST(directus_users_1.id AS TEXT) AS id, CAST(directus_users_1.status AS TEXT) AS status, CAST(directus_users_1.role AS TEXT) AS role, true AS anon_1, CAST((SELECT coalesce(json_agg(json_build_object('id', anon_3.c0, 'first_name', anon_3.c1, 'title', anon_3.c2, 'role', CASE WHEN (anon_3.c3 IS NOT NULL) THEN json_build_object('name', anon_3.c4) END)), '[]'::json) AS json_rows_1 
+FROM (SELECT directus_users_2.id AS c0, directus_users_2.first_name AS c1, CASE WHEN (directus_users_2.status = $1::VARCHAR) THEN directus_users_2.title END AS c2, directus_roles_1.id AS c3, directus_roles_1.name AS c4 
+FROM directus_users AS directus_users_2 LEFT OUTER JOIN directus_roles AS directus_roles_1 ON directus_roles_1.id = directus_users_2.role AND true 
+WHERE (directus_users_2.id = ANY (ARRAY(SELECT directus_users_3.id 
+FROM directus_users AS directus_users_3 
+WHERE (rollcall_fold(directus_users_3.first_name) LIKE rollcall_fold($2::VARCHAR)) OR (rollcall_fold(CASE WHEN (directus_users_3.status = $3::VARCHAR) THEN directus_users_3.email END) LIKE rollcall_fold($4::VARCHAR)) OR (rollcall_fold(CASE WHEN (directus_users_3.status = $5::VARCHAR) THEN directus_users_3.title END) LIKE rollcall_fold($6::VARCHAR)) OR (rollcall_fold(CASE WHEN (directus_users_3.status = $7::VARCHAR) THEN directus_users_3.status END) LIKE rollcall_fold($8::VARCHAR)) ORDER BY (directus_users_3.first_name COLLATE "C") DESC NULLS FIRST, directus_users_3.id ASC NULLS LAST 
+ LIMIT $9::BIGINT OFFSET $10::BIGINT))) ORDER BY (directus_users_2.first_name COLLATE "C") DESC NULLS FIRST, directus_users_2.id ASC NULLS LAST 
+ LIMIT $11::BIGINT) AS anon_3) AS TEXT) AS anon_2 
+FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = $12::VARCHAR
