@@ -1,6 +1,6 @@
 """The request for a page, as handlers get it, and the responses they return."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -128,6 +128,18 @@ class PageRequest:
         if self._rights is None:
             self._rights = Rights(await self.directory.fresh_access())
         return self._rights
+
+    def watched_collections(self, rights: Rights | None, names: Iterable[str]) -> list[str]:
+        """Return those of the collections to whose changes a script of the page may subscribe.
+
+        There are none without realtime, and none in the response to a submitted form: its lists have no address.
+        """
+        settings = self.services.settings
+        if rights is None or self.method != "GET":
+            return []
+        if not (settings.websockets_enabled and settings.websockets_graphql_enabled):
+            return []
+        return [name for name in names if rights.may("read", name)]
 
     async def execute(self, text: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the data of a GraphQL document; the page links to it if it is a query.

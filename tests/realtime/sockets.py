@@ -42,10 +42,10 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(settings, **overrides):
-    """Serve the application with WebSockets, ready for subscriptions."""
+async def serving(settings, port=None, **overrides):
+    """Serve the application with WebSockets on this or a free port, ready for subscriptions."""
     settings = settings.model_copy(update={"websockets_enabled": True, "log_level": "error", **overrides})
-    app, port = create_app(settings), free_port()
+    app, port = create_app(settings), port or free_port()
     options = {"http": http_protocol(settings), **websocket_options(settings)}
     config = uvicorn.Config(app, port=port, lifespan="on", log_config=None, access_log=False, **options)
     server = SilentServer(config)

@@ -40,6 +40,7 @@ function enableLiveForm(form, improve) {
       const focused = document.activeElement?.id;
       document.getElementById(form.dataset.live).replaceWith(document.adoptNode(part));
       improve(part);
+      document.dispatchEvent(new Event("list-updated"));
       // A checkbox in the replaced part keeps the focus
       if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
       history.replaceState(history.state, "", address);

@@ -16,6 +16,9 @@ enableLiveForms(improve);
 enableSignIn();
 enablePasswordFields(document);
 enableCopyButtons(document);
+if (document.querySelector("[data-live-bar]")) {
+  import("./live-lists.js").then(({ enableLiveLists }) => enableLiveLists(improve));
+}
 
 // The notice of a finished action would come back with a reload, and the token of a mailed link is a secret
 const address = new URL(location.href);

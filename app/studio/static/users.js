@@ -46,8 +46,7 @@ if (bar) {
     }
     if (target.matches("[data-select-all], [data-all-matching] input, input[name=ids]")) update();
   });
-  // The live search replaces the rows
-  new MutationObserver(update).observe(document.getElementById("results").parentElement, { childList: true });
+  document.addEventListener("list-updated", update);
   addEventListener("pageshow", update);
   update();
 }

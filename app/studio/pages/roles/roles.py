@@ -17,11 +17,11 @@ async def list_roles(request: PageRequest) -> Response:
 
 async def show_role(request: PageRequest) -> Response:
     """Return the page of a role, or only its users to a script that searches them."""
-    if request.fragment != USERS_IN_ROLE:
-        return await role_page(request)
     key = request.parameters["role"]
     may = await role_rights(request, key)
-    members = await read_members(request, key) if may.see_users else None
+    if request.fragment != USERS_IN_ROLE or not may.see_users:
+        return await role_page(request)
+    members = await read_members(request, key)
     return await request.page("roles/users_in_role.html", role={"id": key}, may=may, members=members)
 
 
