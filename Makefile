@@ -10,7 +10,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test test-both test-nightly test-browser coverage check format bench schema golden \
+.PHONY: help install install-dev run test test-more test-both test-nightly test-browser coverage check format bench schema golden \
     docs docs-serve docs-generate translations lock
 
 help: ## Show this list
@@ -48,12 +48,15 @@ run: install ## Migrate, create the first admin, and serve on http://127.0.0.1:8
 test: install-dev ## Run the tests on SQLite, and on PostgreSQL if a server answers
 	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal
 
+test-more: install-dev ## Run the tests that `make test` leaves out, except the nightly ones
+	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal -m "(slow or other_database) and not nightly"
+
 test-both: install-dev ## Run the tests comparing every response with the one from its plan, then without plans
-	$(BIN)/pytest --both-ways
-	GRAPHQL_PLANS=false $(BIN)/pytest
+	$(BIN)/pytest --both-ways -m "not nightly"
+	GRAPHQL_PLANS=false $(BIN)/pytest -m "not nightly"
 
 test-nightly: install-dev ## Run all tests, including the long ones
-	$(BIN)/pytest --hypothesis-profile=nightly -m "nightly or not nightly"
+	$(BIN)/pytest --hypothesis-profile=nightly -m ""
 
 test-browser: $(BROWSER_INSTALLED) ## Run the tests of the Studio in Chromium, if it is installed
 	@$(BIN)/python -m tests.browser.axe_script || true
@@ -61,7 +64,7 @@ test-browser: $(BROWSER_INSTALLED) ## Run the tests of the Studio in Chromium, i
 	@if $(BIN)/python -m tests.browser.requirements; then $(BIN)/pytest tests/browser --numprocesses 2; fi
 
 coverage: install-dev ## Run the tests; fail if coverage of lines and branches is below the floor
-	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal --cov --cov-report=term
+	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal -m "not nightly" --cov --cov-report=term
 
 check: install-dev ## Check lint, format, types and the direction of imports
 	$(BIN)/ruff check .

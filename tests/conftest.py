@@ -30,6 +30,7 @@ from app.graphql.schema import RollcallSchema
 from app.testing import TestSystem, open_system
 from tests.base_data import BASE_ROWS, CHEAP_HASH_COST
 from tests.browser import requirements as browser
+from tests.one_database import mark_other_database
 from tests.restoration import restore_rows, save_rows
 
 SERVER_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -43,7 +44,7 @@ HYPOTHESIS_OPTIONS: dict[str, Any] = {
     "database": None,
     "phases": PHASES_WITHOUT_SHRINK,
 }
-hypothesis_settings.register_profile("default", max_examples=80, derandomize=True, **HYPOTHESIS_OPTIONS)
+hypothesis_settings.register_profile("default", max_examples=24, derandomize=True, **HYPOTHESIS_OPTIONS)
 hypothesis_settings.register_profile("nightly", max_examples=5_000, derandomize=False, **HYPOTHESIS_OPTIONS)
 hypothesis_settings.load_profile("default")
 
@@ -133,7 +134,9 @@ def pytest_ignore_collect(collection_path, config) -> bool | None:
     return not browser.are_requested(config.args) or bool(browser.missing_requirements())
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest selects tests by their markers
 def pytest_collection_modifyitems(items) -> None:
+    mark_other_database(items)
     if not Settings(_env_file=None).graphql_plans:
         for item in items:
             if item.get_closest_marker("planning"):

@@ -240,6 +240,7 @@ def has_graphql_type(operator, value):
     return isinstance(value, bool | None) if operator in FLAGS else not isinstance(value, int)
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("case", CASES)
 async def test_a_rule_grants_the_rows_that_its_operators_match(client, case):
     for rule, rows in CASES[case]:

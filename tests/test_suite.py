@@ -1,8 +1,14 @@
-"""What the suite itself checks before it starts."""
+"""What the suite itself checks before it starts, and which tests it selects."""
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import CONNECTIONS_PER_PROCESS, HAS_POSTGRESQL, connection_shortage, count_free_connections
+from tests.one_database import DIRECTORIES, mark_other_database
+
+ROOT = Path(__file__).parent
 
 
 def test_a_shortage_of_connections_is_reported_with_their_number():
@@ -17,3 +23,62 @@ def test_a_shortage_of_connections_is_reported_with_their_number():
 @pytest.mark.skipif(not HAS_POSTGRESQL, reason="PostgreSQL is unavailable")
 async def test_the_free_connections_are_counted():
     assert await count_free_connections() > 0
+
+
+class Item:
+    """A test with a name and markers."""
+
+    def __init__(self, nodeid, *markers):
+        self.nodeid, self.markers = nodeid, list(markers)
+
+    def get_closest_marker(self, name):
+        return name if name in self.markers else None
+
+    def add_marker(self, marker):
+        self.markers.append(marker.name)
+
+
+def selected(*nodeids, markers=()):
+    """Return the names of the tests that run by default."""
+    items: Any = [Item(nodeid, *markers) for nodeid in nodeids]
+    mark_other_database(items)
+    return [item.nodeid for item in items if "other_database" not in item.markers]
+
+
+def pairs(path):
+    return [f"{path}::test_it[{database}-{number}]" for number in range(20) for database in ("sqlite", "postgresql")]
+
+
+def test_a_test_that_needs_one_database_runs_on_one_and_a_file_uses_both():
+    names = selected(*pairs(f"tests/{DIRECTORIES[0]}/test_a.py"))
+
+    assert [name.split("-")[1] for name in names] == [f"{number}]" for number in range(20)]
+    assert {name.split("[")[1].split("-")[0] for name in names} == {"sqlite", "postgresql"}
+
+
+@pytest.mark.parametrize(
+    ("path", "markers", "count"),
+    [
+        ("tests/db/test_a.py", (), 40),
+        ("tests/db/test_a.py", ("one_database",), 20),
+        (f"tests/{DIRECTORIES[0]}/test_a.py", ("both_databases",), 40),
+        (f"tests/{DIRECTORIES[0]}/test_a.py", ("both_databases", "one_database"), 40),
+    ],
+)
+def test_a_marker_takes_precedence_over_the_directory(path, markers, count):
+    assert len(selected(*pairs(path), markers=markers)) == count
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [["sqlite"], ["postgresql-1"], ["1"], ["sqlite-postgresql", "postgresql-sqlite"], ["sqlite-v10", "postgresql-v11"]],
+)
+def test_a_test_without_its_like_on_the_other_database_always_runs(parameters):
+    names = [f"tests/{DIRECTORIES[0]}/test_a.py::test_it[{parameter}]" for parameter in parameters]
+
+    assert selected(*names) == names
+
+
+@pytest.mark.parametrize("directory", DIRECTORIES)
+def test_the_directories_whose_tests_need_one_database_exist(directory):
+    assert list((ROOT / directory).glob("test_*.py"))

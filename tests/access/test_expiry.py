@@ -62,6 +62,7 @@ async def grantors(editors):  # noqa: F811
         yield Nodes(one, one, clock)
 
 
+@pytest.mark.both_databases
 async def test_a_right_is_over_at_its_moment_on_every_node_without_any_write(nodes):
     await nodes.expire(EDITORS_ACCESS)
     before = [await node.execute(EMAILS, caller=ED) for node in (nodes.system, nodes.other)]
@@ -183,6 +184,7 @@ async def test_the_row_of_a_deleted_access_row_goes_with_it(nodes):
     assert left == 0
 
 
+@pytest.mark.both_databases
 async def test_the_last_admin_is_one_whose_access_lasts(nodes):
     row = uid("access-Administrators-Administrator-None")
     access = nodes.system.directory(ADA)["access"]
@@ -200,10 +202,12 @@ async def delegate(nodes, **values):
     return await access.create_one({"policy": uid("policy-Rights"), "user": uid("will"), **values})
 
 
+@pytest.mark.both_databases
 async def test_a_right_held_for_good_may_be_granted_for_a_limited_time(grantors):
     await delegate(grantors, expires=grantors.later(HOUR))
 
 
+@pytest.mark.both_databases
 async def test_a_time_boxed_right_is_granted_for_no_longer_than_it_is_held(grantors):
     await grantors.expire(uid("access-Rights-Rights-None"), 2 * HOUR)
     await delegate(grantors, expires=grantors.later(HOUR))

@@ -55,6 +55,7 @@ async def test_users_me_is_missing_because_no_policy_reads_users(readonly_db):
     assert answer["policies"][0]["origins"] == [{"kind": "public", "role_name": None}]
 
 
+@pytest.mark.both_databases
 async def test_other_users_of_the_role_are_hidden_by_a_rule(readonly_db):
     answer = await explain(readonly_db, "sam", item=uid("ed"))
 
@@ -73,6 +74,7 @@ async def test_a_policy_applies_at_one_address_only(readonly_db):
     assert 'Use an address that policy "Office" (from the role "Office") allows: 10.1.0.0/16.' in elsewhere["enough"]
 
 
+@pytest.mark.both_databases
 async def test_a_suspended_user_may_do_nothing(readonly_db):
     answer = await explain(readonly_db, "sue", field="first_name")
 

@@ -155,6 +155,7 @@ async def test_more_than_a_hundred_effects_are_merged_if_rights_change_alike(wri
     assert action_of(effect).rows_depend_on_user
 
 
+@pytest.mark.both_databases
 async def test_the_removal_of_the_last_admin_is_reported(readonly_db):
     harmless = {"collection": "roles", "action": "update", "key": VIEWER, "data": {"name": "V"}}
     suspended = {"collection": "users", "action": "update", "key": uid("ada"), "data": {"status": "suspended"}}

@@ -106,6 +106,7 @@ async def test_a_token_sets_no_static_token_of_anyone(system):
         await users.create_one({"email": "new@example.com", "token": "another value"})
 
 
+@pytest.mark.both_databases
 async def test_a_scoped_token_grants_only_what_is_in_its_scope(system):
     """Ed himself may attach the policy of editors, which he holds; the token may not."""
     everything = system.directory(await token_caller(system, "ed"))["access"]

@@ -15,6 +15,8 @@ from tests.base_data import caller, uid
 from tests.flows.clock import FrozenClock
 from tests.test_revocation import EMAILS, write
 
+pytestmark = pytest.mark.both_databases
+
 INVALIDATIONS = {
     "the owner is suspended": f"UPDATE directus_users SET status = 'suspended' WHERE id = '{uid('ed')}'",
     "the owner is deleted": f"DELETE FROM directus_users WHERE id = '{uid('ed')}'",

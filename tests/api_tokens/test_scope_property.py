@@ -2,6 +2,7 @@
 
 from itertools import count
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
@@ -27,6 +28,8 @@ from tests.policy.test_write_property import (
     stored_users,
     write,
 )
+
+pytestmark = pytest.mark.both_databases
 
 CONDITIONS = st.sampled_from(
     [

@@ -162,6 +162,7 @@ def test_what_no_export_contains_is_named(source):
     assert source[1] == [f"directus_users.{UNKNOWN[0]}", f"directus_users.{UNDESCRIBED[0]}"]
 
 
+@pytest.mark.both_databases
 def test_a_redacted_export_holds_no_concealed_custom_field(source):
     rows = json.loads(source[0].with_name("redacted.json").read_text())
 

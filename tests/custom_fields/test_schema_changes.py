@@ -168,6 +168,7 @@ async def test_permissions_cover_a_new_field_by_name_and_by_star_only(writable_d
     assert {"nickname": "V"} not in rows
 
 
+@pytest.mark.both_databases
 async def test_a_rule_that_names_a_dropped_field_grants_nothing(writable_db, nodes):
     await sql(writable_db, ADD_NICKNAME)
     await writable_db.load(

@@ -8,6 +8,8 @@ from tests.base_data import uid
 from tests.custom_fields.database import UNDESCRIBED, UNKNOWN
 from tests.http.test_graphql import ADA, PATH
 
+pytestmark = pytest.mark.both_databases
+
 VI, ED = f"/users/{uid('vi')}", uid("ed")
 ROUND_TRIPS: dict[str, list[Any]] = {
     # field: [(as it is sent, as REST returns it, as GraphQL returns it)]

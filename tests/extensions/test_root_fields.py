@@ -139,6 +139,7 @@ async def test_errors_have_the_usual_form_and_others_no_text(client):
     assert "resolver_failed" in [event["event"] for event in events]
 
 
+@pytest.mark.both_databases
 async def test_a_revoked_right_hides_a_root_field_at_the_next_request(writable_db):
     async with open_system(writable_db.settings, extensions=[root_fields.register]) as system:
         assert (await system.execute("{ dashboard }", caller=caller("ann"))).data == {"dashboard": 1}

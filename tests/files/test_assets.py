@@ -50,6 +50,7 @@ async def test_a_content_is_readable_exactly_by_those_who_may_read_its_row(uploa
     } <= {FORBIDDEN}
 
 
+@pytest.mark.both_databases
 async def test_missing_and_forbidden_files_get_the_same_response(uploaders_db, gallery):
     responses = [
         await uploaders_db.request("rex", "GET", path)

@@ -92,6 +92,7 @@ async def test_a_mail_links_to_no_other_url(inviters):
     assert await snapshot(inviters) == before
 
 
+@pytest.mark.both_databases
 async def test_a_caller_who_may_not_create_users_cannot_invite(inviters):
     before = await snapshot(inviters)
     email_lists: list[list[str]] = [[NEW], ["ida@example.com"], ["vi@example.com"], []]
@@ -334,6 +335,7 @@ async def test_without_an_invitation_nothing_is_revoked(inviters):
     assert await snapshot(inviters) == before
 
 
+@pytest.mark.both_databases
 async def test_an_inaccessible_invitation_looks_like_none(inviters):
     before = await snapshot(inviters)
     for who in ("wes", "gil"):
@@ -345,6 +347,7 @@ async def test_an_inaccessible_invitation_looks_like_none(inviters):
     assert await invitations(inviters, "gil").revoke("ida@example.com") is True
 
 
+@pytest.mark.both_databases
 async def test_a_caller_who_may_not_delete_users_cannot_revoke(inviters):
     before = await snapshot(inviters)
     emails = ("ida@example.com", "nobody@example.com", "vi@example.com", "nope\0")
@@ -354,6 +357,7 @@ async def test_a_caller_who_may_not_delete_users_cannot_revoke(inviters):
     assert await snapshot(inviters) == before
 
 
+@pytest.mark.both_databases
 async def test_a_concurrent_acceptance_or_revocation_wins_but_not_both(inviters, other):
     accepted, revoked = await asyncio.gather(
         error_codes_of(invitations(inviters, None).accept(invitation_token(inviters), PASSWORD)),

@@ -95,6 +95,7 @@ async def test_a_user_without_a_password_can_request_one(members):
         await resets(members).reset(token, PASSWORD)
 
 
+@pytest.mark.both_databases
 async def test_no_other_email_gets_a_mail_and_the_response_does_not_reveal_it(members):
     before = await snapshot(members)
     names = ("nobody", "sue", "ida", "una", "wanda", "sam")

@@ -89,6 +89,7 @@ async def test_anonymous_callers_have_no_sessions(accounts):
             await call
 
 
+@pytest.mark.both_databases
 async def test_a_session_is_ended_by_its_id_and_its_token_is_rejected_at_once(accounts):
     assert await sessions(accounts, session=CURRENT).revoke(public_id(PHONE)) == 1
 

@@ -339,6 +339,7 @@ async def test_stored_hashes_of_refresh_tokens_are_not_accepted_as_tokens(member
         assert await count(members, Session) == 0
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("mode", ["json", "session"])
 async def test_a_suspended_user_cannot_refresh(client, members, mode):
     response = await login(client, mode)
@@ -387,6 +388,7 @@ async def test_other_operations_and_insensitive_mutations_do_not_count(client):
     assert len(with_others.json()["data"]["b"]) == 32
 
 
+@pytest.mark.both_databases
 async def test_repeating_a_hidden_mutation_does_not_disclose_it(readonly_client):
     invitation = '(email: "a@example.com", role: "x")'
     response = await readonly_client.post(
@@ -637,6 +639,7 @@ OWN_SESSIONS = "{ users_me_sessions { id ip user_agent origin expires current } 
 SESSIONS_OF = "query($u: ID!) { users_sessions(user: $u) { id current } }"
 
 
+@pytest.mark.both_databases
 async def test_users_list_and_revoke_their_own_sessions(client):
     current, revoked, other = [response_cookie(await login(client, "session")) for _ in range(3)]
     sessions = response_data(await ask(client, OWN_SESSIONS, current))
@@ -654,6 +657,7 @@ async def test_users_list_and_revoke_their_own_sessions(client):
     assert (await ask(client, ME, current)).json() == VI
 
 
+@pytest.mark.both_databases
 async def test_administrators_list_and_revoke_the_sessions_of_other_users(client):
     cookie = response_cookie(await login(client, "session"))
     revoke = "mutation($u: ID!, $i: ID) { users_sessions_revoke(user: $u, id: $i) }"

@@ -275,6 +275,7 @@ async def test_suggestions_never_name_what_the_caller_may_not_see(readonly_db, q
         assert hidden not in messages
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("field", ["email", "no_such_field"])
 async def test_hidden_and_unknown_fields_get_the_same_error(readonly_db, field):
     selected = await readonly_db.execute(f"{{ users {{ {field} }} }}", caller=caller("vi"))

@@ -66,6 +66,7 @@ async def test_app_access_shows_what_its_caller_may_read(readonly_db):
     assert {"collection": "directus_users", "field": "token"} not in data["fields"]
 
 
+@pytest.mark.both_databases
 async def test_a_collection_that_is_hidden_or_missing_has_no_fields(readonly_db):
     query = (
         '{ a: fields_in_collection(collection: "%s") { field } b: relations_in_collection(collection: "%s") { field } }'
@@ -78,6 +79,7 @@ async def test_a_collection_that_is_hidden_or_missing_has_no_fields(readonly_db)
     assert [result.data for result in results] == [{"a": [], "b": []}] * 2
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("field", ["token", "nothing"])
 async def test_a_field_that_is_hidden_or_missing_is_forbidden(readonly_db, field):
     query = f'{{ fields_by_name(collection: "directus_users", field: "{field}") {{ field }} }}'

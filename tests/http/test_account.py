@@ -90,6 +90,7 @@ async def test_revoking_succeeds_with_and_without_an_invitation(client, members)
     assert error_of(await post(client, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
 
 
+@pytest.mark.both_databases
 async def test_revoking_an_invitation_needs_permission(client, members):
     for headers in (None, bearer_of("vi")):
         response = await send(client, "DELETE", "/users/invite", {"email": "ida@example.com"}, headers=headers)

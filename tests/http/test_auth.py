@@ -297,6 +297,7 @@ async def test_an_invalid_session_cookie_is_deleted(client, members, path):
         assert "Max-Age=0" in cookies_of(response)[SESSION][1]
 
 
+@pytest.mark.both_databases
 async def test_a_logout_ends_a_session_at_once(client, members):
     token = data_of(await login(client))["refresh_token"]
     for _ in range(2):  # the response doesn't reveal whether the token existed
@@ -455,6 +456,7 @@ def reset_link(system, password=PASSWORD_HASH, **more):
     return link_token(system, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(password), **more)
 
 
+@pytest.mark.both_databases
 async def test_a_reset_request_does_not_reveal_whether_the_user_exists(client, members):
     for email in ("vi@example.com", "nobody@example.com", "sue@example.com", "x", "vi@example.com\0"):
         response = await post(client, "password/request", {"email": email})
@@ -494,6 +496,7 @@ async def test_an_expired_cookie_does_not_prevent_a_reset(client, members):
     assert (await post(client, "password/reset", body, {SESSION: expired_token(members)})).status_code == 204
 
 
+@pytest.mark.both_databases
 async def test_a_suspended_users_session_cannot_be_refreshed(client, members):
     cookie, token = cookie_of(await login(client, mode="session")), data_of(await login(client))["refresh_token"]
     async with members.database.transaction() as connection:

@@ -301,6 +301,7 @@ async def test_a_graphql_query_string_has_to_be_utf_8(client):
 KEYS = ["nope", "1", "%00", "%ff", "x" * 5_000, "00000000-0000-0000-0000-00000000000g", "null", "*"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 async def test_an_invalid_key_answers_like_a_missing_row(client, readonly_db, checksum_before, method):
     body = {"content": b"{}"} if method == "PATCH" else {}

@@ -78,6 +78,7 @@ def code_of(response):
     return response.status_code, response.json()["errors"][0]["extensions"]["code"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("type_", EXAMPLES)
 async def test_a_field_of_each_type_gets_a_column_a_row_and_its_default(client, writable_db, type_):
     default, options = EXAMPLES[type_]

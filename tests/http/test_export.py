@@ -156,6 +156,7 @@ async def test_an_export_contains_the_rows_of_the_same_query(client, path, user,
     assert file.json() == (plain.json()["data"] if plain.status_code == 200 else plain.json())
 
 
+@pytest.mark.both_databases
 async def test_a_caller_who_may_not_read_the_key_gets_rows_without_it(writable_db):
     await write(writable_db, "UPDATE directus_permissions SET fields = 'email' WHERE id = 3")
     await write(writable_db, f"DELETE FROM directus_access WHERE policy = '{uid('policy-Staff')}'")
@@ -413,6 +414,7 @@ LARGE, MANY = "x" * 10_000, 8 * BATCH_SIZE
 """More than the buffers between a server and a client that doesn't read can hold."""
 
 
+@pytest.mark.both_databases
 async def test_an_export_aborted_by_a_lost_permission_never_looks_complete(writable_db):
     await add_users(writable_db, *({"email": f"m{n}@m.example.com", "description": LARGE} for n in range(MANY)))
     path = "/users?fields=email,description&limit=-1&export=csv"

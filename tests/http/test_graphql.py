@@ -218,6 +218,7 @@ async def test_a_response_to_an_authenticated_request_may_not_be_stored(client):
     assert public.headers["cache-control"] == "no-cache"
 
 
+@pytest.mark.both_databases
 async def test_a_suspended_user_gets_a_401_at_the_next_request(writable_db):
     async with served(writable_db.settings) as client:
         before = await client.post(PATH, json=ME, headers=bearer(static_token("sam")))

@@ -17,6 +17,8 @@ from tests.base_data import caller, static_token, uid
 from tests.conftest import make_settings
 from tests.http.test_graphql import ADA, ME, PATH, bearer, served
 
+pytestmark = pytest.mark.both_databases
+
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 BEFORE, LATER = NOON - timedelta(hours=1), NOON + timedelta(hours=1)
 ME_QUERY = "{ users_me { id } }"

@@ -170,6 +170,7 @@ async def test_a_change_during_the_comparison_is_noticed(former):
         await users.update_one(uid("ada"), {"password": FRESH})
 
 
+@pytest.mark.both_databases
 async def test_of_two_changes_at_once_to_the_same_password_one_fails(former, strict_client):
     responses = await asyncio.gather(
         *(send(strict_client, "PATCH", "/users/me", {"password": FRESH}, headers=ADA) for _ in range(2))

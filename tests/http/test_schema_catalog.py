@@ -117,6 +117,7 @@ async def test_a_field_is_described_to_everyone_who_may_read_it(client):
     assert (await get(client, "/collections/directus_users", ED))["collection"] == "directus_users"
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("hidden", "missing"),
     [
@@ -168,6 +169,7 @@ async def test_a_field_keeps_the_case_of_its_name_in_a_path(client):
     assert (await client.get("/fields/directus_users/EMAIL", headers=ADA)).status_code == 403
 
 
+@pytest.mark.both_databases
 async def test_a_suspended_user_is_told_nothing(client):
     response = await client.get("/fields", headers=bearer(static_token("sue")))
 

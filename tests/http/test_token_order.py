@@ -63,6 +63,7 @@ async def test_an_unknown_token_is_rejected_first(client, method, path, content,
     assert error_of(response) == INVALID_CREDENTIALS
 
 
+@pytest.mark.both_databases
 async def test_a_revoked_token_is_rejected_first_although_its_access_is_cached(client, members):
     headers = bearer(static_token("vi"))
     for path in ("/users?limit=1", "/utils/random/string", "/users/me"):

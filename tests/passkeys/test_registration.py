@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from app.core.errors import APITokenRefused
@@ -269,6 +270,7 @@ async def test_another_users_passkeys_are_for_admins_only(users):
     assert error_of(await users.send("DELETE", f"/users/{uid('ada')}/passkeys/{key}", headers=ada)) == INVALID_PAYLOAD
 
 
+@pytest.mark.both_databases
 async def test_a_user_revokes_no_passkey_of_another_user(users):
     _, key = await users.register("ada")
     headers = await users.headers()

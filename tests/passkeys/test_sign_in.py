@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from jose import jwt
 from sqlalchemy import select, update
 
@@ -128,6 +129,7 @@ async def test_the_user_of_a_provider_does_not_sign_in_with_a_passkey(users):
     assert error_of(await users.sign_in(authenticator)) == INVALID_CREDENTIALS
 
 
+@pytest.mark.both_databases
 async def test_a_revoked_passkey_does_not_sign_in(users):
     headers = await users.headers()
     authenticator, key = await users.register(headers=headers)

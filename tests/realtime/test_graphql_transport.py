@@ -13,6 +13,8 @@ from tests.base_data import static_token, uid
 from tests.realtime.sockets import Client, graphql_client, serving, subscribed
 from tests.realtime.test_events import write
 
+pytestmark = pytest.mark.one_database
+
 VI = static_token("vi")
 SUBSCRIPTION = {"type": "subscribe", "id": "1", "payload": {"query": "subscription { directus_users_mutated { key } }"}}
 INIT = {"type": "connection_init", "payload": {"access_token": VI}}

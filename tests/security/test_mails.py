@@ -17,6 +17,8 @@ from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
 from tests.security.entry_points import ENTRY_POINTS, call_flow, error_code
 
+pytestmark = pytest.mark.one_database
+
 APP = Path(__file__).parents[2] / "app"
 PUBLIC_URL, APP_URL = "https://users.example.com", "https://app.example.com/accept"
 EVIL = "evil.example.net"

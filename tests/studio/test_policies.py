@@ -143,6 +143,7 @@ async def test_the_policy_of_the_last_admin_cannot_be_deleted(ada):
     assert page.errors == ["No active admin would remain. Make another user an admin first."]
 
 
+@pytest.mark.both_databases
 async def test_nobody_grants_more_than_they_have(rita, members):
     for path, values in [
         (f"{EDITORS}", {"name": "Editors", "admin_access": "true"}),

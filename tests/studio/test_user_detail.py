@@ -191,6 +191,7 @@ async def test_changes_are_shown_only_to_those_who_may_read_them(vi):
     assert "There are no changes that you may see." in page.text
 
 
+@pytest.mark.both_databases
 async def test_a_limited_caller_sees_no_more_than_the_api_gives(vi):
     page = await vi.get(path("ed"))
 

@@ -13,6 +13,8 @@ from app.db.models import Role, User
 from tests.conftest import RECORDINGS
 from tests.http.test_graphql import ADA
 
+pytestmark = pytest.mark.one_database
+
 PAGES = ("users-api-v10.md", "users-api-v11.txt")
 FLOW_PATTERN = re.compile(r"users_(invite|register|me_tfa)|/users/(invi|register|me/tfa)")
 REQUEST_PATTERN = re.compile(r"(?://\s*)?(GET|SEARCH|POST|PATCH|DELETE) (/users\S*)\n|// Request\n()()", re.MULTILINE)

@@ -7,6 +7,8 @@ from app.core.caller import SYSTEM
 from app.core.errors import Forbidden
 from tests.base_data import caller
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def row_counts(editors, monkeypatch):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import pytest
 from sqlalchemy import update
 
 from app.core.caller import PUBLIC
@@ -15,6 +16,8 @@ from app.db.models import User
 from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
 from tests.base_data import cheap_hash, uid
+
+pytestmark = pytest.mark.one_database
 
 PASSWORD = "correct, but only here"
 

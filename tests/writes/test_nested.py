@@ -6,6 +6,8 @@ from app.core.errors import RollcallError
 from tests.base_data import caller, uid
 from tests.writes.editors import checksum
 
+pytestmark = pytest.mark.one_database
+
 ADA = caller("ada")
 STAFF, SELF = uid("role-Staff"), uid("role-Self")
 CREATE = "mutation($d: create_directus_users_input!) { create_users_item(data: $d) { role { id name icon } } }"

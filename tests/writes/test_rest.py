@@ -14,6 +14,8 @@ from tests.writes.editors import checksum
 from tests.writes.test_delegation import DELEGATION_CASES
 from tests.writes.test_write_permissions_matrix import ALLOWED, WRITE_CASES
 
+pytestmark = pytest.mark.one_database
+
 VI, NORA, ED, SAM, KIT, UNKNOWN_ID = (uid(name) for name in ("vi", "nora", "ed", "sam", "kit", "nobody"))
 RESPONSE_FIELDS = "fields=email,title"
 JSON = {"content-type": "application/json"}
@@ -359,6 +361,7 @@ async def test_rest_rejects_the_same_writes_as_python(client, editors_db):
     assert await checksum(editors_db) == before
 
 
+@pytest.mark.both_databases
 async def test_rest_rejects_the_same_delegations_as_python(client, editors_db):
     before = await checksum(editors_db)
     for collection, (action, *key, values), expected in DELEGATION_CASES:

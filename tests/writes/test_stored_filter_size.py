@@ -7,6 +7,8 @@ import pytest
 from app.core.errors import InvalidPayload
 from tests.base_data import caller, uid
 
+pytestmark = pytest.mark.one_database
+
 LARGE = {"_or": [{"title": {"_eq": "x"}}] * 500}
 DEEP: dict[str, Any] = {"title": {"_eq": "x"}}
 for _ in range(40):

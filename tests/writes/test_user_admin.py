@@ -18,6 +18,8 @@ from tests.base_data import caller, static_token, uid
 from tests.cli.commands import CommandResult, run_command, run_process
 from tests.writes.editors import checksum
 
+pytestmark = pytest.mark.one_database
+
 TYPED_PASSWORD = "correct horse, again"
 GENERATED = "Password (shown only once): "
 

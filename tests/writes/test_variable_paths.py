@@ -9,6 +9,8 @@ from app.core.clock import utc_now
 from app.core.errors import FailedValidation
 from tests.base_data import caller, uid
 
+pytestmark = pytest.mark.one_database
+
 WES, CREATE_USERS = caller("wes"), 101
 
 
