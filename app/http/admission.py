@@ -1,13 +1,16 @@
 """The admission of requests: which queue they wait in, and who sends them."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
+
+from starlette.types import Scope
 
 from app.core.errors import ServiceUnavailable
 from app.core.ip_addresses import rate_limit_network
 from app.http.admission_queue import AdmissionLimits, AdmissionQueue, Client
-from app.http.endpoint_paths import PROBES
+from app.http.endpoint_paths import PROBES, normalized_path
 from app.http.exchange import Exchange
 from app.http.request_head import RequestHead
 from app.metrics.metrics import Metrics
@@ -21,7 +24,10 @@ SIGN_IN_PATHS = (
     "/admin/sign-in",
     "/admin/sign-in/passkey",
 )
-"""Paths whose requests wait in a queue of their own: each takes a fixed time, so that its duration reveals nothing."""
+"""Paths whose requests wait in a queue of their own: each takes a fixed time, so that its duration reveals nothing.
+
+Sign-ins through GraphQL, whose path says nothing, join that queue when they run (`turn_among_sign_ins`).
+"""
 PROVIDER_PATHS = (
     "/auth/login/{}",
     "/auth/login/{}/callback",
@@ -48,8 +54,8 @@ class Admission:
         providers: Iterable[str] = (),
     ) -> None:
         self.requests, self.sign_ins, self.provider_sign_ins = (AdmissionQueue(*limits) for _ in range(3))
-        self.other_queues: Mapping[str, AdmissionQueue | None] = {
-            **{path.format(name): self.provider_sign_ins for name in providers for path in PROVIDER_PATHS},
+        self._other_queues: Mapping[str, AdmissionQueue | None] = {
+            **{path.format(name).lower(): self.provider_sign_ins for name in providers for path in PROVIDER_PATHS},
             **dict.fromkeys(SIGN_IN_PATHS, self.sign_ins),
             **dict.fromkeys(UNLIMITED_PATHS),
         }
@@ -72,6 +78,35 @@ class Admission:
         """Return an admission that lets every request run at once."""
         return cls(AdmissionLimits(sys.maxsize, 1, 1.0), lambda _: None, Metrics())
 
+    def queue_of(self, scope: Scope) -> AdmissionQueue | None:
+        """Return the queue that a request waits in, by its path; None for no queue."""
+        path: str = scope["path"]
+        if scope.get("root_path") or path.endswith("/") or not path.islower():
+            path = normalized_path(scope)
+        return self._other_queues.get(path, self.requests)
+
+    @asynccontextmanager
+    async def turn_among_sign_ins(self, exchange: Exchange, *, is_last: bool) -> AsyncIterator[None]:
+        """Let a request that waited among all requests run a sign-in in a turn among the sign-ins.
+
+        Unless the sign-in `is_last`, the request then takes a turn among all requests again.
+
+        Raises:
+            ServiceUnavailable: As `enter`.
+        """
+        if exchange.queue is not self.requests:
+            yield
+            return
+        await self._move(exchange, self.sign_ins)
+        try:
+            yield
+        except Exception:
+            if not is_last:
+                await self._move(exchange, self.requests)
+            raise
+        if not is_last:
+            await self._move(exchange, self.requests)
+
     async def enter(self, exchange: Exchange, queue: AdmissionQueue) -> None:
         """Wait until a request may run.
 
@@ -92,6 +127,10 @@ class Admission:
         if exchange.is_receiving and (queue := exchange.queue) is not None:
             exchange.leave_queue()
             exchange.resume = partial(self._resume, exchange, queue)
+
+    async def _move(self, exchange: Exchange, queue: AdmissionQueue) -> None:
+        exchange.leave_queue()
+        await self._resume(exchange, queue)
 
     async def _resume(self, exchange: Exchange, queue: AdmissionQueue) -> None:
         if not exchange.starts_at_once(queue):

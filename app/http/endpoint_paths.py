@@ -60,8 +60,16 @@ def match_prefix(table: Mapping[str, T], scope: Scope) -> T | None:
     return table.get(path) or next((entry for root, entry in table.items() if f"{path}/".startswith(f"{root}/")), None)
 
 
+def normalized_path(scope: Scope) -> str:
+    """Return the path of a request below the mount point, in lower case and without trailing slashes.
+
+    Directus' paths ignore both.
+    """
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path.lower().rstrip("/") or "/"
+
+
 def normalize_path(scope: Scope) -> Scope:
-    """Return the scope with its path in lower case and without trailing slashes, as Directus' paths ignore both."""
-    root, path = scope.get("root_path", ""), scope["path"]
-    normalized = path.removeprefix(root).lower().rstrip("/") or "/"
+    """Return the scope with its path normalized, but still with the mount point."""
+    root, path, normalized = scope.get("root_path", ""), scope["path"], normalized_path(scope)
     return scope if path == root + normalized else {**scope, "path": root + normalized, REQUESTED_PATH: path}

@@ -105,6 +105,7 @@ class Exchange:
             self.leave_queue()
         if self.watcher is not None:
             self.watcher.cancel()
+        self._task = self._body = None  # the context of the task refers to the exchange, and the body may be large
 
     def was_abandoned(self) -> bool:
         """Return whether the task was cancelled only because the client left; then it is no longer cancelled."""

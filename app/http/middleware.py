@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import structlog
@@ -21,6 +22,7 @@ from app.core.errors import (
     ServiceUnavailable,
 )
 from app.core.logging import current_request
+from app.core.sign_in_turn import current_sign_in_turn
 from app.core.watchdog import Watchdog
 from app.http.admission import Admission
 from app.http.admission_queue import AdmissionQueue
@@ -134,7 +136,6 @@ class HTTPMiddleware:
         self._error_headers, self._default_headers, self._log_requests = options[3:6]
         self._recorder, self._tracer = options.recorder, options.tracer
         self._admission = options.admission or Admission.unlimited()
-        self._requests, self._other_queues = self._admission.requests, self._admission.other_queues
         self._by_scope_type = {} if options.websockets is None else {"websocket": options.websockets}
         self._reports = bool(self._log_requests or self._recorder or self._tracer)
         self._unconditional = self._cors is None and self._limiter is None
@@ -175,7 +176,8 @@ class HTTPMiddleware:
         exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers)
         current_request.set(exchange.head)  # never reset: a server runs each request in a context of its own
         self._running.track(exchange)
-        queue = self._other_queues.get(scope["path"], self._requests)
+        queue = self._admission.queue_of(scope)
+        current_sign_in_turn.set(partial(self._admission.turn_among_sign_ins, exchange))
         try:
             if queue is not None and not exchange.starts_at_once(queue):
                 await self._wait_for_turn(exchange, queue)

@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import httpx
@@ -12,6 +14,8 @@ from starlette.routing import Router
 from app.cli import connection_limit
 from app.cli.connection_limit import choose_connections
 from app.cli.server import http_protocol
+from app.core.errors import InvalidCredentials
+from app.core.sign_in_turn import run_as_sign_in
 from app.http import middleware
 from app.http.admission import PROVIDER_PATHS, SIGN_IN_PATHS, UNLIMITED_PATHS, Admission
 from app.http.admission_queue import AdmissionLimits
@@ -21,14 +25,18 @@ from app.main import create_app
 from app.metrics.metrics import Metrics
 from tests.conftest import make_settings
 from tests.db.activity import SOON_SECONDS
+from tests.http.test_graphql import served
 from tests.in_process import in_process_server
 
+SPELLINGS = ("/auth/login/", "/Auth/Login", "/auth/refresh//", "/server/health/")
+"""Other spellings of paths whose requests do not wait among all others."""
 OF_PROVIDER = [path.format("office") for path in PROVIDER_PATHS if "callback" not in path]
 LIMITS = AdmissionLimits(max_running=16, max_waiting=4, timeout=30.0)
 RUNNING = 15
 """How many requests of one client run at once: all but one, which is reserved for another client."""
 MAX_CONNECTIONS = 10
 GET = b"GET /server/ping HTTP/1.1\r\nHost: x\r\n\r\n"
+GRAPHQL = "/graphql/system"
 BODY = b'{"query": "{ server_ping }"}'
 
 
@@ -56,8 +64,14 @@ def metrics():
 
 
 @pytest.fixture
-def app(held, metrics):
-    """Requests to `/held` last until they are released; the addresses of clients are those of X-Forwarded-For."""
+def admission(metrics):
+    """The addresses of clients are those of X-Forwarded-For."""
+    return Admission(LIMITS, lambda head: head.forwarded_for.decode() or "192.0.2.1", metrics, ["office"])
+
+
+@pytest.fixture
+def app(held, admission):
+    """Requests to `/held` last until they are released."""
 
     async def quick(scope, head, body):
         return Response(b"quick")
@@ -69,10 +83,29 @@ def app(held, metrics):
 
         return Response(b"", stream=chunks())
 
-    admission = Admission(LIMITS, lambda head: head.forwarded_for.decode() or "192.0.2.1", metrics, ["office"])
+    async def turns_out_as_sign_in(scope, head, body):
+        return await run_as_sign_in(partial(held, scope, head, body), is_last=True)
+
+    async def begins_with_sign_in(scope, head, body):
+        await run_as_sign_in(partial(quick, scope, head, body), is_last=False)
+        return await held(scope, head, body)
+
+    async def begins_with_failed_sign_in(scope, head, body):
+        async def fail():
+            raise InvalidCredentials
+
+        with suppress(InvalidCredentials):
+            await run_as_sign_in(fail, is_last=False)
+        return await held(scope, head, body)
+
     paths = dict.fromkeys((*SIGN_IN_PATHS, *OF_PROVIDER, *UNLIMITED_PATHS, "/quick"), quick)
     options = MiddlewareOptions(admission=admission)
     endpoints = {**paths, "/held": held, "/stream": stream, "/auth/login/office/callback": held}
+    endpoints |= {
+        "/turns-out-as-sign-in": turns_out_as_sign_in,
+        "/begins-with-sign-in": begins_with_sign_in,
+        "/begins-with-failed-sign-in": begins_with_failed_sign_in,
+    }
     return HTTPMiddleware(endpoints, Router(), 1_000, options)
 
 
@@ -113,7 +146,7 @@ async def test_another_client_is_answered_meanwhile(client, held):
     assert not held.release.is_set()
 
 
-@pytest.mark.parametrize("path", [*sorted(SIGN_IN_PATHS), *OF_PROVIDER, *sorted(UNLIMITED_PATHS)])
+@pytest.mark.parametrize("path", [*sorted(SIGN_IN_PATHS), *OF_PROVIDER, *sorted(UNLIMITED_PATHS), *SPELLINGS])
 async def test_sign_ins_and_health_checks_do_not_wait_for_other_requests(client, path):
     await hold(client, 20)
 
@@ -125,6 +158,37 @@ async def test_nothing_waits_for_a_provider_that_does_not_respond(client, path):
     await hold(client, 20, "/auth/login/office/callback")
 
     assert (await client.get(path)).text == "quick"
+
+
+async def test_below_a_mount_point_sign_ins_do_not_wait_for_other_requests_either(app, client):
+    await hold(client, 20)
+    mounted = httpx.ASGITransport(app, root_path="/directory")
+    async with httpx.AsyncClient(transport=mounted, base_url="http://x") as other:
+        assert (await other.get("/directory/auth/login")).text == "quick"
+
+
+async def test_requests_that_turn_out_to_be_sign_ins_keep_no_other_request_waiting(client, held, admission):
+    tasks = await hold(client, 2 * RUNNING, "/turns-out-as-sign-in")
+    in_use = admission.requests.in_use, admission.sign_ins.in_use
+    answered = await client.get("/quick")
+    held.release.set()
+
+    assert (in_use, answered.text) == ((0, RUNNING), "quick")
+    assert {response.status_code for response in await asyncio.gather(*tasks)} == {200, 503}
+    assert (admission.requests.in_use, admission.sign_ins.in_use) == (0, 0)
+
+
+@pytest.mark.parametrize("path", ["/begins-with-sign-in", "/begins-with-failed-sign-in"])
+async def test_what_follows_a_sign_in_in_its_request_takes_a_turn_among_all_requests_again(
+    client, held, admission, path
+):
+    tasks = await hold(client, RUNNING, path)
+    in_use = admission.requests.in_use, admission.sign_ins.in_use
+    held.release.set()
+
+    assert in_use == (RUNNING, 0)
+    assert {response.status_code for response in await asyncio.gather(*tasks)} == {200}
+    assert (admission.requests.in_use, admission.sign_ins.in_use) == (0, 0)
 
 
 async def test_a_response_that_is_being_sent_takes_no_turn(client, held):
@@ -182,6 +246,34 @@ class SlowTransport(httpx.AsyncBaseTransport):
 
         await self._app(scope, receive, send)
         return httpx.Response(sent[0]["status"], content=sent[1]["body"])
+
+
+LOGIN = 'mutation { auth_login(email: "ada@example.com", password: "wrong") { access_token } }'
+
+
+async def test_logins_through_graphql_that_take_long_keep_no_other_request_waiting(members):
+    settings = members.settings.model_copy(
+        update={"login_stall_time": timedelta(seconds=60), "max_concurrent_requests": 1}
+    )
+    async with served(settings) as client:
+        logins = [asyncio.ensure_future(client.post(GRAPHQL, json={"query": LOGIN})) for _ in range(2)]
+        others = [await client.post(GRAPHQL, json={"query": "{ server_ping }"}) for _ in range(3)]
+        still_running = [not login.done() for login in logins]
+        for login in logins:
+            login.cancel()
+
+    assert [other.json() for other in others] == [{"data": {"server_ping": "pong"}}] * 3
+    assert still_running == [True, True]
+
+
+async def test_what_follows_a_login_in_a_document_is_executed(members):
+    settings = members.settings.model_copy(update={"max_concurrent_requests": 1})
+    text = f"{LOGIN[:-1]} utils_random_string(length: 3) }}"
+    async with served(settings) as client:
+        answer = (await client.post(GRAPHQL, json={"query": text})).json()
+
+    assert [entry["path"] for entry in answer["errors"]] == [["auth_login"]]
+    assert len(answer["data"]["utils_random_string"]) == 3
 
 
 @asynccontextmanager

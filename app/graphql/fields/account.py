@@ -2,13 +2,16 @@
 
 import enum
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import strawberry
+from graphql import FieldNode
 from strawberry.types.field import StrawberryField
 
 from app.core.errors import InvalidCredentials, InvalidProviderConfig
+from app.core.sign_in_turn import run_as_sign_in
 from app.flows import tools
 from app.flows.invitations import Invitations
 from app.flows.login import Credentials, LoginService
@@ -61,9 +64,9 @@ def account_mutations(types: TypeBuilder) -> Iterator[StrawberryField]:
     mode = {"mode": "auth_mode"}
     login = {"email": "String!", "password": "String!", **mode, "otp": "String"}
     new_password = {"token": "String!", "password": "String!"}
-    yield _mutation(types, "auth_login", "auth_tokens", login, _login)
-    yield _mutation(types, "auth_refresh", "auth_tokens", {"refresh_token": "String", **mode}, _refresh)
-    yield _mutation(types, "auth_logout", "Boolean", {"refresh_token": "String", **mode}, _logout)
+    yield _sign_in_mutation(types, "auth_login", "auth_tokens", login, _login)
+    yield _sign_in_mutation(types, "auth_refresh", "auth_tokens", {"refresh_token": "String", **mode}, _refresh)
+    yield _sign_in_mutation(types, "auth_logout", "Boolean", {"refresh_token": "String", **mode}, _logout)
     yield _mutation(types, "auth_password_request", "Boolean", {"email": "String!", "reset_url": "String"}, _request)
     yield _mutation(types, "auth_password_reset", "Boolean", new_password, _reset)
     yield _mutation(
@@ -115,7 +118,28 @@ def _mutation(
     types: TypeBuilder, name: str, spec: str, arguments: Mapping[str, str], action: Action
 ) -> StrawberryField:
     """Return a field whose response is not stored, and in which invalid credentials are an error of the field alone."""
+    return types.field(name, spec, arguments, _resolver(_not_stored(action)))
 
+
+def _sign_in_mutation(
+    types: TypeBuilder, name: str, spec: str, arguments: Mapping[str, str], action: Action
+) -> StrawberryField:
+    """Return the same field for an operation that waits among the sign-ins, as its REST twin does."""
+    execute = _not_stored(action)
+
+    async def resolve(info: Info, **values: Any) -> Any:
+        operation = partial(execute, info.context.directory, **values)
+        return await run_as_sign_in(operation, is_last=_is_only_field(info))
+
+    return types.field(name, spec, arguments, resolve)
+
+
+def _is_only_field(info: Info) -> bool:
+    selections = info.operation.selection_set.selections
+    return len(selections) == 1 and isinstance(selections[0], FieldNode)
+
+
+def _not_stored(action: Action) -> Action:
     async def execute(directory: Directory, **values: Any) -> Any:
         directory.no_store = True
         try:
@@ -123,7 +147,7 @@ def _mutation(
         except InvalidCredentials:
             raise FieldCredentialsError from None
 
-    return types.field(name, spec, arguments, _resolver(execute))
+    return execute
 
 
 def _resolver(action: Action) -> Callable[..., Awaitable[Any]]:
