@@ -72,22 +72,22 @@ async def test_a_group_contains_its_grouping_values(readonly_db, arguments, grou
     assert [row["group"] for row in rows] == groups
 
 
-async def test_numbers_are_exact_and_integral_where_possible(writable_db):
+async def test_numbers_are_exact_and_integral_where_possible(restored_db):
     sizes = [2**53 - 63, 1, 20, 21, 21]
     files = [{"id": uid(f"file-{n}"), "storage": "local", "filename_download": "a", "filesize": size, "width": n}
              for n, size in enumerate(sizes)]  # fmt: skip
-    await writable_db.load(
+    await restored_db.load(
         {"directus_files": [*files, {"id": uid("no-file"), "storage": "s3", "filename_download": "b"}]}
     )
     measures = " ".join(
         f"{name} {{ filesize width }}" for name in ("sum", "avg", "min", "max", "sumDistinct", "avgDistinct")
     )
 
-    small = await writable_db.execute(
+    small = await restored_db.execute(
         f"{{ files_aggregated(filter: {{ width: {{ _gt: 1 }} }}) {{ {measures} }} }}", caller=caller("ada")
     )
-    large = await writable_db.execute("{ files_aggregated { sum { filesize } } }", caller=caller("ada"))
-    none = await writable_db.execute(
+    large = await restored_db.execute("{ files_aggregated { sum { filesize } } }", caller=caller("ada"))
+    none = await restored_db.execute(
         '{ files_aggregated(filter: { storage: { _eq: "s3" } }) { sum { width } min { width } } }', caller=caller("ada")
     )
 

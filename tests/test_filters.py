@@ -36,14 +36,14 @@ MATCHES = {
 
 
 @pytest.fixture
-async def titles_db(writable_db):
+async def titles_db(restored_db):
     """The writable database with one more user for each title."""
     users = [
         {"id": f"00000000-0000-4000-8000-{n:012}", "title": title, "email": f"{n}@example.com"}
         for n, title in enumerate(TITLES)
     ]
-    await writable_db.load({"directus_users": users})
-    return writable_db
+    await restored_db.load({"directus_users": users})
+    return restored_db
 
 
 async def assert_matches(titles_db, operator, value, titles):

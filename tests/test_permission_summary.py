@@ -74,46 +74,46 @@ async def test_only_callers_who_may_read_permissions_and_policies_have_these_fie
     assert (await readonly_db.execute(query, caller=ADA)).errors is None
 
 
-async def test_an_anonymous_caller_has_no_user_roles_permissions_or_flags(writable_db):
+async def test_an_anonymous_caller_has_no_user_roles_permissions_or_flags(restored_db):
     collections = ("users", "permissions", "policies")
     permissions = [make_read_permission(50 + index, "Public", name, "id") for index, name in enumerate(collections)]
-    await writable_db.load({"directus_permissions": permissions})
+    await restored_db.load({"directus_permissions": permissions})
     query = "{ users_me { id } roles_me { id } permissions_me policies_me_globals { app_access } }"
-    results = [await writable_db.execute(query) for _ in range(2)]
+    results = [await restored_db.execute(query) for _ in range(2)]
 
     nothing = dict.fromkeys(("users_me", "roles_me", "permissions_me", "policies_me_globals"))
     assert [(result.data, result.errors) for result in results] == [(nothing, None)] * 2
-    assert (await writable_db.execute("{ roles_me { id } }")).data == {"roles_me": None}
-    assert (await writable_db.execute("{ roles_me { id } }", caller=caller("nora"))).data == {"roles_me": []}
+    assert (await restored_db.execute("{ roles_me { id } }")).data == {"roles_me": None}
+    assert (await restored_db.execute("{ roles_me { id } }", caller=caller("nora"))).data == {"roles_me": []}
 
 
-async def test_a_policys_flags_are_returned(writable_db):
-    await writable_db.load({"directus_policies": [{"id": uid("policy-Administrators"), "enforce_tfa": True}]})
-    result = await writable_db.execute("{ policies_me_globals { enforce_tfa app_access admin_access } }", caller=ADA)
+async def test_a_policys_flags_are_returned(restored_db):
+    await restored_db.load({"directus_policies": [{"id": uid("policy-Administrators"), "enforce_tfa": True}]})
+    result = await restored_db.execute("{ policies_me_globals { enforce_tfa app_access admin_access } }", caller=ADA)
 
     assert result.data["policies_me_globals"] == {"enforce_tfa": True, "app_access": True, "admin_access": True}
 
 
-async def test_own_permissions_take_one_statement_and_are_current(writable_db):
-    await writable_db.directory(ADA).access()
-    statements = writable_db.database.reader.statements
-    await writable_db.execute("{ permissions_me }", caller=ADA)
-    assert writable_db.database.reader.statements - statements == 1
+async def test_own_permissions_take_one_statement_and_are_current(restored_db):
+    await restored_db.directory(ADA).access()
+    statements = restored_db.database.reader.statements
+    await restored_db.execute("{ permissions_me }", caller=ADA)
+    assert restored_db.database.reader.statements - statements == 1
 
-    assert "update" in (await writable_db.directory(VI).permissions())["directus_users"]
+    assert "update" in (await restored_db.directory(VI).permissions())["directus_users"]
     grant = {"id": 61, "policy": uid("policy-Viewers"), "collection": "directus_users", "action": "update"}
-    await writable_db.load({"directus_permissions": [{**grant, "fields": "title", "permissions": {}}]})
-    assert (await writable_db.directory(VI).permissions())["directus_users"]["update"]["access"] == "full"
+    await restored_db.load({"directus_permissions": [{**grant, "fields": "title", "permissions": {}}]})
+    assert (await restored_db.directory(VI).permissions())["directus_users"]["update"]["access"] == "full"
 
 
-async def test_settings_are_one_row_for_callers_who_may_read_them(writable_db):
+async def test_settings_are_one_row_for_callers_who_may_read_them(restored_db):
     """App access includes them; API keys of other services stay concealed."""
-    await writable_db.load(
+    await restored_db.load(
         {"directus_settings": [{"id": 1, "project_name": "House", "ai_openai_api_key": "not-for-you"}]}
     )
     query = "{ settings { id project_name ai_openai_api_key project_logo } }"
-    ada, ann = await writable_db.execute(query, caller=ADA), await writable_db.execute(query, caller=ANN)
-    vi = await writable_db.execute(query, caller=VI)
+    ada, ann = await restored_db.execute(query, caller=ADA), await restored_db.execute(query, caller=ANN)
+    vi = await restored_db.execute(query, caller=VI)
 
     row = {"id": "1", "project_name": "House", "ai_openai_api_key": "**********", "project_logo": None}
     assert ada.data == ann.data == {"settings": row}

@@ -100,9 +100,9 @@ async def test_a_hidden_value_can_not_be_found_by_filter_search_or_sort(readonly
     assert by_relation.data == {"roles": []}
 
 
-async def test_an_empty_variable_matches_nothing(writable_db):
+async def test_an_empty_variable_matches_nothing(restored_db):
     """Nora has no role and no title: rules on them must not match users who have none either."""
-    await writable_db.load(
+    await restored_db.load(
         {
             "directus_policies": [{"id": uid("policy-Empty"), "name": "Empty"}],
             "directus_access": [{"id": uid("access-Empty"), "policy": uid("policy-Empty"), "user": uid("nora")}],
@@ -116,7 +116,7 @@ async def test_an_empty_variable_matches_nothing(writable_db):
         }
     )
 
-    result = await writable_db.execute("{ users(limit: -1) { id } }", caller=caller("nora"))
+    result = await restored_db.execute("{ users(limit: -1) { id } }", caller=caller("nora"))
 
     assert result.data == {"users": []}
 

@@ -194,9 +194,9 @@ async def test_only_admins_find_who_may_do_something(client):
     assert error_of(await client.post(WHO_CAN, json=question)) == FORBIDDEN
 
 
-async def test_the_name_of_a_role_does_not_control_the_terminal(writable_db):
-    await writable_db.load({"directus_roles": [{"id": uid("role-Office"), "name": "Office\x1b[2K"}]})
-    found = await run_command(writable_db.settings.database_url, "access", "who-can", "read", "users")
+async def test_the_name_of_a_role_does_not_control_the_terminal(restored_db):
+    await restored_db.load({"directus_roles": [{"id": uid("role-Office"), "name": "Office\x1b[2K"}]})
+    found = await run_command(restored_db.settings.database_url, "access", "who-can", "read", "users")
 
     assert '- role "Office?[2K"' in found.out
 

@@ -49,9 +49,9 @@ class Nodes:
 
 
 @pytest_asyncio.fixture
-async def nodes(writable_db):
+async def nodes(restored_db):
     clock = FrozenClock()
-    async with open_system(writable_db.settings, clock) as one, open_system(writable_db.settings, clock) as other:
+    async with open_system(restored_db.settings, clock) as one, open_system(restored_db.settings, clock) as other:
         yield Nodes(one, other, clock)
 
 

@@ -133,14 +133,14 @@ async def test_access_for_a_limited_time_has_its_end(readonly_db):
     assert (effect.actions, effect.users) == ((), (uid("ann"),))
 
 
-async def test_more_than_a_hundred_effects_are_merged_if_rights_change_alike(writable_db):
+async def test_more_than_a_hundred_effects_are_merged_if_rights_change_alike(restored_db):
     """Each of these roles has a rule of its own besides, so the rows that its users have differ."""
     names = [f"{number}" for number in range(101)]
     permissions = [
         make_read_permission(100 + n, name, "users", "id", {"first_name": {"_eq": name}})
         for n, name in enumerate(names)
     ]
-    await writable_db.load(
+    await restored_db.load(
         {
             "directus_roles": [make_role(name, "Staff") for name in names],
             "directus_policies": [make_policy(name) for name in names],
@@ -148,7 +148,7 @@ async def test_more_than_a_hundred_effects_are_merged_if_rights_change_alike(wri
             "directus_permissions": permissions,
         }
     )
-    report = await simulate(writable_db, {**WIDER_EDITORS, "key": 1, "data": {"permissions": {"title": {"_eq": "x"}}}})
+    report = await simulate(restored_db, {**WIDER_EDITORS, "key": 1, "data": {"permissions": {"title": {"_eq": "x"}}}})
 
     (effect,) = report.effects
     assert (effect.roles_total, len(effect.roles), effect.users) == (103, 10, (uid("ed"),))
@@ -337,21 +337,21 @@ async def test_hooks_of_extensions_do_not_run(readonly_db):
     assert (report.changes, events) == (3, [])
 
 
-async def test_writes_do_not_wait_for_a_simulation_on_postgresql(writable_db):
+async def test_writes_do_not_wait_for_a_simulation_on_postgresql(restored_db):
     """It does not hold the directory's lock, so that other rows can be written, those of rights included."""
-    if writable_db.database.dialect == "sqlite":
+    if restored_db.database.dialect == "sqlite":
         pytest.skip("on SQLite every write excludes the others")
     finished = []
 
     async def before(writer):
-        await writable_db.directory(caller("ada"))["permissions"].update_one(4, {"fields": ["id"]})
+        await restored_db.directory(caller("ada"))["permissions"].update_one(4, {"fields": ["id"]})
         finished.append("write")
 
     async def after(writer, observed, refusals):
         finished.append("simulation")
 
     changes = parse_changes([WIDER_EDITORS])
-    directory = writable_db.directory(caller("ada"))
+    directory = restored_db.directory(caller("ada"))
     writes = SimulatedWrites(directory.caller, directory.services, directory.client_info)
     await writes.run(commands_of(changes, directory), before, after, 5)
 
@@ -362,11 +362,11 @@ async def test_writes_do_not_wait_for_a_simulation_on_postgresql(writable_db):
     assert stored[0]["permissions"]
 
 
-async def test_an_admin_who_ceases_to_be_one_while_the_simulation_waits_gets_no_report(writable_db):
-    access = writable_db.directory(caller("ada"))["access"]
+async def test_an_admin_who_ceases_to_be_one_while_the_simulation_waits_gets_no_report(restored_db):
+    access = restored_db.directory(caller("ada"))["access"]
     row = await access.create_one({"policy": uid("policy-Administrators"), "user": uid("vi")})
-    async with writable_db.services.simulations:
-        waiting = asyncio.create_task(simulate(writable_db, WIDER_EDITORS, asker="vi"))
+    async with restored_db.services.simulations:
+        waiting = asyncio.create_task(simulate(restored_db, WIDER_EDITORS, asker="vi"))
         await asyncio.sleep(0.2)  # enough for the first check: then it waits for the other simulation
         await access.delete_one(row)
 
@@ -384,10 +384,10 @@ async def test_a_simulation_that_takes_too_long_is_ended(readonly_db):
     assert (await simulate(readonly_db, WIDER_EDITORS)).users_total == 1
 
 
-async def test_simulations_and_writes_at_the_same_time_do_not_disturb_each_other(writable_db):
-    users = writable_db.directory(caller("ada"))["users"]
+async def test_simulations_and_writes_at_the_same_time_do_not_disturb_each_other(restored_db):
+    users = restored_db.directory(caller("ada"))["users"]
     reports, keys = await asyncio.gather(
-        asyncio.gather(*(simulate(writable_db, WIDER_EDITORS) for _ in range(3))),
+        asyncio.gather(*(simulate(restored_db, WIDER_EDITORS) for _ in range(3))),
         asyncio.gather(*(users.create_one({"email": f"u{number}@example.com"}) for number in range(5))),
     )
 

@@ -17,33 +17,33 @@ async def last_uses(system):
     return {token.id: (token.last_used, token.last_used_ip) for token in tokens}
 
 
-async def test_a_flush_writes_when_and_from_where_tokens_were_used(writable_db):
-    first, second, unused = [await create_token(writable_db, "ed") for _ in range(3)]
-    await writable_db.execute(QUERY, caller=caller_with(first.secret, "192.0.2.1"))
-    await writable_db.execute(QUERY, caller=caller_with(first.secret, "192.0.2.2"))
-    await writable_db.execute(QUERY, caller=caller_with(second.secret, "2001:db8::1"))
-    before = await last_uses(writable_db)
-    await writable_db.services.last_access.flush()
-    after = await last_uses(writable_db)
+async def test_a_flush_writes_when_and_from_where_tokens_were_used(restored_db):
+    first, second, unused = [await create_token(restored_db, "ed") for _ in range(3)]
+    await restored_db.execute(QUERY, caller=caller_with(first.secret, "192.0.2.1"))
+    await restored_db.execute(QUERY, caller=caller_with(first.secret, "192.0.2.2"))
+    await restored_db.execute(QUERY, caller=caller_with(second.secret, "2001:db8::1"))
+    before = await last_uses(restored_db)
+    await restored_db.services.last_access.flush()
+    after = await last_uses(restored_db)
 
     assert set(before.values()) == {(None, None)}
     assert [after[token.token.id][1] for token in (first, second, unused)] == ["192.0.2.2", "2001:db8::1", None]
     assert after[first.token.id][0] == after[second.token.id][0] is not None
 
 
-async def test_a_refused_request_is_no_use(writable_db):
-    token = await create_token(writable_db, "ed", ip_access=["198.51.100.1"])
-    await writable_db.execute(QUERY, caller=caller_with(token.secret, "192.0.2.1"))
-    await writable_db.services.last_access.flush()
+async def test_a_refused_request_is_no_use(restored_db):
+    token = await create_token(restored_db, "ed", ip_access=["198.51.100.1"])
+    await restored_db.execute(QUERY, caller=caller_with(token.secret, "192.0.2.1"))
+    await restored_db.services.last_access.flush()
 
-    assert await last_uses(writable_db) == {token.token.id: (None, None)}
+    assert await last_uses(restored_db) == {token.token.id: (None, None)}
 
 
-async def test_an_earlier_use_never_replaces_a_later_one(writable_db):
-    token = (await create_token(writable_db, "ed")).token.id
+async def test_an_earlier_use_never_replaces_a_later_one(restored_db):
+    token = (await create_token(restored_db, "ed")).token.id
     for moment, ip in ((NOON, "192.0.2.1"), (NOON - timedelta(hours=1), "192.0.2.2")):
-        tracker = LastAccessTracker(writable_db.database, FrozenClock(moment))
+        tracker = LastAccessTracker(restored_db.database, FrozenClock(moment))
         tracker.record_token(token, ip)
         await tracker.flush()
 
-    assert await last_uses(writable_db) == {token: (NOON, "192.0.2.1")}
+    assert await last_uses(restored_db) == {token: (NOON, "192.0.2.1")}

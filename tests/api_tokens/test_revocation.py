@@ -34,11 +34,11 @@ LOST_RIGHTS = {
 
 
 @pytest.mark.parametrize("change", INVALIDATIONS)
-async def test_an_invalidated_token_is_rejected_at_once(writable_db, change):
-    token = await token_caller(writable_db, "ed", ip_access=[IP])
-    before = await writable_db.execute(EMAILS, caller=token)
-    await write(writable_db, INVALIDATIONS[change])
-    after = await writable_db.execute(EMAILS, caller=token)
+async def test_an_invalidated_token_is_rejected_at_once(restored_db, change):
+    token = await token_caller(restored_db, "ed", ip_access=[IP])
+    before = await restored_db.execute(EMAILS, caller=token)
+    await write(restored_db, INVALIDATIONS[change])
+    after = await restored_db.execute(EMAILS, caller=token)
 
     assert before.data["users"]
     assert after.data is None
@@ -47,43 +47,43 @@ async def test_an_invalidated_token_is_rejected_at_once(writable_db, change):
 
 
 @pytest.mark.parametrize("change", LOST_RIGHTS)
-async def test_a_scoped_token_loses_rights_with_its_scope_and_never_falls_back_to_all(writable_db, change):
+async def test_a_scoped_token_loses_rights_with_its_scope_and_never_falls_back_to_all(restored_db, change):
     policies = None if change == "it becomes scoped" else ["Editors"]
-    token = await token_caller(writable_db, "ed", policies=policies)
-    before = await writable_db.execute(EMAILS, caller=token)
-    await write(writable_db, LOST_RIGHTS[change])
-    after = await writable_db.execute(EMAILS, caller=token)
+    token = await token_caller(restored_db, "ed", policies=policies)
+    before = await restored_db.execute(EMAILS, caller=token)
+    await write(restored_db, LOST_RIGHTS[change])
+    after = await restored_db.execute(EMAILS, caller=token)
 
     assert before.data["users"]
     assert after.data is None
     assert "Cannot query field" in after.errors[0].message
 
 
-async def test_a_token_is_deleted_with_its_owner_and_its_scope_with_it(writable_db):
-    await create_token(writable_db, "ed", policies=["Editors"])
-    await write(writable_db, INVALIDATIONS["the owner is deleted"])
+async def test_a_token_is_deleted_with_its_owner_and_its_scope_with_it(restored_db):
+    await create_token(restored_db, "ed", policies=["Editors"])
+    await write(restored_db, INVALIDATIONS["the owner is deleted"])
 
-    async with writable_db.database.transaction() as connection:
+    async with restored_db.database.transaction() as connection:
         tables = ("rollcall_tokens", "rollcall_token_policies")
         counts = [await connection.scalar(text(f"SELECT count(*) FROM {table}")) for table in tables]
     assert counts == [0, 0]
 
 
-async def test_the_last_use_of_a_token_changes_no_access_version(writable_db):
-    await create_token(writable_db, "ed")
+async def test_the_last_use_of_a_token_changes_no_access_version(restored_db):
+    await create_token(restored_db, "ed")
     versions = []
     for statement in ("SELECT 1", "UPDATE rollcall_tokens SET last_used = NULL, last_used_ip = '192.0.2.7'"):
-        await write(writable_db, statement)
-        async with writable_db.database.transaction() as connection:
+        await write(restored_db, statement)
+        async with restored_db.database.transaction() as connection:
             versions.append(await connection.scalar(text("SELECT token FROM rollcall_version")))
 
     assert versions[0] == versions[1]
 
 
-async def test_a_cached_token_ends_at_the_moment_it_expires(writable_db):
+async def test_a_cached_token_ends_at_the_moment_it_expires(restored_db):
     clock = FrozenClock()
     expires = clock.now + timedelta(hours=1)
-    async with open_system(writable_db.settings, clock) as system:
+    async with open_system(restored_db.settings, clock) as system:
         token = await token_caller(system, "ed", expires=expires.isoformat())
         await system.execute(EMAILS, caller=token)
         clock.now = expires - timedelta(seconds=1)
@@ -103,7 +103,7 @@ async def test_an_unknown_token_is_rejected(readonly_db):
     assert isinstance(result.errors[0].original_error, InvalidCredentials)
 
 
-async def test_a_user_suspended_while_a_token_waits_to_be_created_gets_none(writable_db):
+async def test_a_user_suspended_while_a_token_waits_to_be_created_gets_none(restored_db):
     """The token would outlive the session of which it was created."""
     is_writing, may_commit = asyncio.Event(), asyncio.Event()
 
@@ -112,14 +112,14 @@ async def test_a_user_suspended_while_a_token_waits_to_be_created_gets_none(writ
         await may_commit.wait()
         await writer.execute(update(User).where(User.id == uid("vi")).values(status="suspended"))
 
-    suspending = asyncio.create_task(writable_db.database.run_write(suspend, exclusive=True))
+    suspending = asyncio.create_task(restored_db.database.run_write(suspend, exclusive=True))
     await is_writing.wait()
-    creating = asyncio.create_task(APITokenService(writable_db.directory(caller("vi"))).create({"name": "late"}))
+    creating = asyncio.create_task(APITokenService(restored_db.directory(caller("vi"))).create({"name": "late"}))
     await asyncio.sleep(0.2)  # enough for the first check: then it waits for the other transaction
     may_commit.set()
     await suspending
 
     with pytest.raises(InvalidCredentials):
         await creating
-    async with writable_db.database.transaction() as connection:
+    async with restored_db.database.transaction() as connection:
         assert await connection.scalar(select(func.count()).select_from(API_TOKENS)) == 0

@@ -227,8 +227,8 @@ async def test_a_running_server_clears_the_caches_at_once(editors, node, monkeyp
 @pytest.mark.parametrize(
     ("adopted", "urls", "warnings"), [(True, None, 1), (False, None, 0), (True, (), 0), (True, ("http://[::1]:9",), 0)]
 )
-async def test_a_database_of_directus_without_a_directus_url_is_warned_about_once(writable_db, adopted, urls, warnings):
-    services = beside(writable_db.services, directus_url=urls)
+async def test_a_database_of_directus_without_a_directus_url_is_warned_about_once(restored_db, adopted, urls, warnings):
+    services = beside(restored_db.services, directus_url=urls)
     await execute(services, update(ORIGIN).values(adopted=adopted))
     job = DirectusCacheJob(services)
     with captured_job_logs() as events:

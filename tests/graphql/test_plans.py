@@ -154,14 +154,14 @@ async def test_another_value_needs_no_other_plan(readonly_db, monkeypatch, query
     assert readonly_db.database.reader.statements - before == len(result.data)
 
 
-async def test_callers_with_the_same_access_shape_share_a_plan_but_not_results(writable_db):
+async def test_callers_with_the_same_access_shape_share_a_plan_but_not_results(restored_db):
     """Two users who may read only themselves."""
     twin = {"id": uid("tim"), "email": "tim@example.com", "role": uid("role-Self"), "token": "static-of-tim"}
-    await writable_db.load({"directus_users": [twin]})
+    await restored_db.load({"directus_users": [twin]})
     callers = [SAM, caller("tim")]
     query = "{ users { id } users_me { id } }"
-    accesses = [await writable_db.directory(caller_).access() for caller_ in callers]
-    results = [(await writable_db.execute(query, caller=caller_)).data for caller_ in (*callers, *callers)]
+    accesses = [await restored_db.directory(caller_).access() for caller_ in callers]
+    results = [(await restored_db.execute(query, caller=caller_)).data for caller_ in (*callers, *callers)]
 
     assert accesses[0].shape is accesses[1].shape
     assert results == [
@@ -169,11 +169,11 @@ async def test_callers_with_the_same_access_shape_share_a_plan_but_not_results(w
     ]
 
 
-async def test_a_rule_with_the_id_of_the_callers_role_does_not_share_a_plan(writable_db):
+async def test_a_rule_with_the_id_of_the_callers_role_does_not_share_a_plan(restored_db):
     """The same rule names the role of one caller but not that of the others."""
     rule = {"role": {"_eq": uid("role-Staff")}}
     permission = {"action": "read", "collection": "directus_users", "fields": "id,role", "permissions": rule}
-    await writable_db.load(
+    await restored_db.load(
         {
             "directus_policies": [{"id": uid("policy-named"), "name": "named"}],
             "directus_permissions": [{"id": 70, "policy": uid("policy-named"), **permission}],
@@ -196,26 +196,26 @@ async def test_a_rule_with_the_id_of_the_callers_role_does_not_share_a_plan(writ
     query = '{ users(filter: { role: { _in: ["$CURRENT_ROLE", "$CURRENT_ROLES"] } }) { id } users_me { id } }'
     for _ in range(3):
         for name in ("sten", "ona", "olga"):
-            result = await writable_db.execute(query, caller=caller(name))
+            result = await restored_db.execute(query, caller=caller(name))
             assert result.data == {"users": [], "users_me": None}
 
 
-async def test_a_plan_is_not_used_after_its_permission_was_changed(writable_db):
+async def test_a_plan_is_not_used_after_its_permission_was_changed(restored_db):
     query = "{ users(limit: -1) { email } }"
     for _ in range(3):
-        assert (await writable_db.execute(query, caller=ED)).data
-    await writable_db.load({"directus_permissions": [{"id": 3, "fields": "id,status"}]})
+        assert (await restored_db.execute(query, caller=ED)).data
+    await restored_db.load({"directus_permissions": [{"id": 3, "fields": "id,status"}]})
 
-    assert (await writable_db.execute(query, caller=ED)).data is None
+    assert (await restored_db.execute(query, caller=ED)).data is None
 
 
-async def test_now_is_evaluated_for_each_request(writable_db):
+async def test_now_is_evaluated_for_each_request(restored_db):
     now = datetime(2024, 1, 1, tzinfo=UTC)
-    writable_db.services = Services.from_settings(writable_db.database, writable_db.settings, lambda: now)
+    restored_db.services = Services.from_settings(restored_db.database, restored_db.settings, lambda: now)
     query = '{ users(filter: { last_access: { _lt: "$NOW" } }) { first_name } }'
-    before = [(await writable_db.execute(query, caller=ADA)).data["users"] for _ in range(3)]
+    before = [(await restored_db.execute(query, caller=ADA)).data["users"] for _ in range(3)]
     now = datetime(2025, 1, 1, tzinfo=UTC)
-    after = [(await writable_db.execute(query, caller=ADA)).data["users"] for _ in range(3)]
+    after = [(await restored_db.execute(query, caller=ADA)).data["users"] for _ in range(3)]
 
     assert before == [[{"first_name": "Ed"}]] * 3
     assert all(len(rows) == 2 for rows in after)
@@ -328,15 +328,15 @@ async def test_a_very_long_text_is_executed_but_not_cached(readonly_db):
 
 @pytest.mark.counting
 @pytest.mark.planning
-async def test_changed_permissions_are_loaded_once_for_concurrent_requests(writable_db):
+async def test_changed_permissions_are_loaded_once_for_concurrent_requests(restored_db):
     query, count = "{ users { id title } }", 16
     for _ in range(2):
-        before = (await writable_db.execute(query, caller=VI)).data["users"]
+        before = (await restored_db.execute(query, caller=VI)).data["users"]
     title = before[0]["title"]
-    await writable_db.load({"directus_permissions": [{"id": 4, "permissions": {"title": {"_eq": title}}}]})
-    statements_before = writable_db.database.reader.statements
-    results = await asyncio.gather(*(writable_db.execute(query, caller=VI) for _ in range(count)))
+    await restored_db.load({"directus_permissions": [{"id": 4, "permissions": {"title": {"_eq": title}}}]})
+    statements_before = restored_db.database.reader.statements
+    results = await asyncio.gather(*(restored_db.execute(query, caller=VI) for _ in range(count)))
 
-    assert writable_db.database.reader.statements - statements_before == 2 * count + 1
+    assert restored_db.database.reader.statements - statements_before == 2 * count + 1
     assert len(before) > 1
     assert {row["title"] for result in results for row in result.data["users"]} == {title}

@@ -383,16 +383,16 @@ async def test_a_request_may_have_one_token(client, case):
         assert not INTERNALS.search(response.text)
 
 
-async def test_the_last_of_two_equal_names_in_an_object_counts(writable_db):
-    async with served(writable_db.settings) as client:
+async def test_the_last_of_two_equal_names_in_an_object_counts(restored_db):
+    async with served(restored_db.settings) as client:
         response = await client.patch("/users/me", headers={**ADA, **JSON}, content=b'{"title": 1, "title": "b"}')
 
     assert response.json()["data"]["title"] == "b"
 
 
-async def test_a_hundred_levels_of_json_are_stored_and_returned_everywhere(writable_db):
+async def test_a_hundred_levels_of_json_are_stored_and_returned_everywhere(restored_db):
     value = orjson.loads(nested(100))
-    async with served(writable_db.settings) as client:
+    async with served(restored_db.settings) as client:
         response = await client.patch("/users/me", headers=ADA, json={OVERRIDES: value})
         rows = [
             await client.get(path, headers=ADA)

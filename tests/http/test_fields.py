@@ -84,16 +84,16 @@ LEFT = {
 }
 
 
-async def test_every_relation_to_an_unreadable_collection_is_omitted(writable_db):
-    await writable_db.directory(SYSTEM)["folders"].create_one({"name": "Folder"})
+async def test_every_relation_to_an_unreadable_collection_is_omitted(restored_db):
+    await restored_db.directory(SYSTEM)["folders"].create_one({"name": "Folder"})
     await write(
-        writable_db,
+        restored_db,
         f"INSERT INTO directus_files (id, storage, filename_download) VALUES ('{uid('file')}', 'local', 'x')",
     )
-    async with served(writable_db.settings) as client:
+    async with served(restored_db.settings) as client:
         for collection, fields in GRANTED.items():
             await write(
-                writable_db,
+                restored_db,
                 f"UPDATE directus_permissions SET collection = 'directus_{collection}', "
                 "permissions = NULL WHERE id = 6",
             )
@@ -112,13 +112,13 @@ async def test_an_export_and_a_search_omit_them_too(client):
     assert search.json() == {"data": [{"id": SAM}]}
 
 
-async def test_a_written_row_is_returned_without_them(writable_db):
+async def test_a_written_row_is_returned_without_them(restored_db):
     await write(
-        writable_db,
+        restored_db,
         "INSERT INTO directus_permissions (policy, collection, action, fields) VALUES "
         f"('{uid('policy-Themselves')}', 'directus_users', 'update', 'title')",
     )
-    async with served(writable_db.settings) as client:
+    async with served(restored_db.settings) as client:
         response = await client.patch(
             "/users/me?fields=title,policies", json={"title": "x"}, headers=bearer(static_token("sam"))
         )
@@ -132,12 +132,12 @@ async def test_graphql_returns_null_for_them(readonly_db):
     assert result.data == {"roles": [{"name": "App", "policies": None, "users": [{"id": ANN}]}]}
 
 
-async def test_a_role_lists_only_users_whose_role_the_caller_may_read(writable_db):
+async def test_a_role_lists_only_users_whose_role_the_caller_may_read(restored_db):
     grant = "INSERT INTO directus_permissions (policy, collection, action, fields, permissions) VALUES "
     policy, is_invited = uid("policy-Themselves"), '{"status": {"_eq": "invited"}}'
-    await write(writable_db, "UPDATE directus_permissions SET permissions = NULL, fields = 'id,email' WHERE id = 6")
-    await write(writable_db, f"{grant} ('{policy}', 'directus_roles', 'read', 'id,name,users', NULL)")
-    async with served(writable_db.settings) as client:
+    await write(restored_db, "UPDATE directus_permissions SET permissions = NULL, fields = 'id,email' WHERE id = 6")
+    await write(restored_db, f"{grant} ('{policy}', 'directus_roles', 'read', 'id,name,users', NULL)")
+    async with served(restored_db.settings) as client:
         path = f"/roles/{uid('role-Editor')}?fields=users.email&deep[users][_sort]=email"
 
         async def users():
@@ -145,13 +145,13 @@ async def test_a_role_lists_only_users_whose_role_the_caller_may_read(writable_d
             return [user["email"] for user in data(response)["users"]]
 
         assert await users() == []
-        graphql = await writable_db.execute("{ roles { users } }", caller=caller("sam"))
+        graphql = await restored_db.execute("{ roles { users } }", caller=caller("sam"))
         assert {role["users"] for role in graphql.data["roles"]} == {None}
-        await write(writable_db, f"{grant} ('{policy}', 'directus_users', 'read', 'role', '{is_invited}')")
+        await write(restored_db, f"{grant} ('{policy}', 'directus_users', 'read', 'role', '{is_invited}')")
         assert await users() == ["ida@example.com"]
-        graphql = await writable_db.execute("{ roles { users { email } } }", caller=caller("sam"))
+        graphql = await restored_db.execute("{ roles { users { email } } }", caller=caller("sam"))
         assert [role["users"] for role in graphql.data["roles"] if role["users"]] == [[{"email": "ida@example.com"}]]
-        await write(writable_db, "UPDATE directus_permissions SET fields = 'id,email,role' WHERE id = 6")
+        await write(restored_db, "UPDATE directus_permissions SET fields = 'id,email,role' WHERE id = 6")
         assert await users() == ["ed@example.com", "ida@example.com"]
 
 

@@ -38,8 +38,8 @@ async def test_a_process_is_live_but_not_ready_before_it_has_started_and_while_i
     assert "connection" not in started.headers
 
 
-async def test_a_process_without_its_database_is_live_but_not_ready(writable_db):
-    async with served(writable_db.settings.model_copy(update={"database_url": unreachable_url(writable_db)})) as client:
+async def test_a_process_without_its_database_is_live_but_not_ready(restored_db):
+    async with served(restored_db.settings.model_copy(update={"database_url": unreachable_url(restored_db)})) as client:
         live, ready = await client.get("/server/live"), await client.get("/server/ready")
 
     assert live.status_code == 200

@@ -384,8 +384,8 @@ def test_serve_warns_if_rates_multiply_by_the_number_of_workers(tmp_path):
 REGISTER = 'mutation { users_register(email: "new@example.com", password: "a secret that only tests know and use") }'
 
 
-async def test_too_many_registrations_are_rejected_before_any_other_check(writable_db):
-    settings = writable_db.settings.model_copy(update={"register_stall_time": timedelta(0), "ip_trust_proxy": True})
+async def test_too_many_registrations_are_rejected_before_any_other_check(restored_db):
+    settings = restored_db.settings.model_copy(update={"register_stall_time": timedelta(0), "ip_trust_proxy": True})
     async with serve(settings) as client:
         errors = []
         for ip in (*[IP] * 6, OTHER_IP):

@@ -63,8 +63,8 @@ async def test_health_queries_the_database_and_shows_admins_the_response_time(cl
     assert readonly_db.database.reader.statements > statements
 
 
-async def test_an_unavailable_database_makes_the_server_unhealthy(writable_db):
-    async with served(writable_db.settings.model_copy(update={"database_url": unreachable_url(writable_db)})) as client:
+async def test_an_unavailable_database_makes_the_server_unhealthy(restored_db):
+    async with served(restored_db.settings.model_copy(update={"database_url": unreachable_url(restored_db)})) as client:
         response = await client.get("/server/health")
         ping = await client.get("/server/ping")
 

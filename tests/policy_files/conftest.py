@@ -10,9 +10,9 @@ Policies = Callable[..., Awaitable[CommandResult]]
 
 
 @pytest.fixture
-def policies(writable_db) -> Policies:
+def policies(restored_db) -> Policies:
     """Run `rollcall policies …` on a database that the test may change."""
-    return lambda *arguments: run_command(writable_db.settings.database_url, "policies", *map(str, arguments))
+    return lambda *arguments: run_command(restored_db.settings.database_url, "policies", *map(str, arguments))
 
 
 @pytest.fixture

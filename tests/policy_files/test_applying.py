@@ -28,9 +28,9 @@ async def permissions_of(system, policy):
     return await rows(system, "permissions", **query)
 
 
-async def test_a_policy_of_a_file_is_described_completely_and_others_are_left_alone(writable_db, policies, file):
-    before = await permissions_of(writable_db, "Staff")
-    await writable_db.directory(SYSTEM)["permissions"].create_one(
+async def test_a_policy_of_a_file_is_described_completely_and_others_are_left_alone(restored_db, policies, file):
+    before = await permissions_of(restored_db, "Staff")
+    await restored_db.directory(SYSTEM)["permissions"].create_one(
         {"policy": uid("policy-Editors"), "collection": "directus_users", "action": "delete"}
     )
     result = await policies("apply", file(EDITORS))
@@ -41,15 +41,15 @@ async def test_a_policy_of_a_file_is_described_completely_and_others_are_left_al
         '- permission of policy "Editors" to delete directus_users\n'
         "Applied: 0 created, 1 updated, 1 deleted.\n"
     )
-    assert await permissions_of(writable_db, "Editors") == [
+    assert await permissions_of(restored_db, "Editors") == [
         {"id": 3, "action": "read", "fields": ["id", "email"], "presets": None}
     ]
-    assert await permissions_of(writable_db, "Staff") == before
+    assert await permissions_of(restored_db, "Staff") == before
     assert (await policies("apply", file(EDITORS))).out == NOTHING
 
 
-async def test_a_dry_run_and_a_plan_change_nothing(writable_db, policies, file):
-    before = await rows(writable_db, "permissions"), await rows(writable_db, "activity")
+async def test_a_dry_run_and_a_plan_change_nothing(restored_db, policies, file):
+    before = await rows(restored_db, "permissions"), await rows(restored_db, "activity")
     dry_run = await policies("apply", file(EDITORS), "--dry-run")
     plan = await policies("plan", file(EDITORS))
     detailed = await policies("plan", file(EDITORS), "--detailed-exitcode")
@@ -57,7 +57,7 @@ async def test_a_dry_run_and_a_plan_change_nothing(writable_db, policies, file):
     assert dry_run.out.endswith("Nothing was changed. Without --dry-run: 0 created, 1 updated, 0 deleted.\n")
     assert "Plan: 0 created, 1 updated, 0 deleted.\n" in plan.out
     assert (dry_run.code, plan.code, detailed.code) == (0, 0, 2)
-    assert (await rows(writable_db, "permissions"), await rows(writable_db, "activity")) == before
+    assert (await rows(restored_db, "permissions"), await rows(restored_db, "activity")) == before
 
 
 async def test_a_plan_says_who_gains_and_loses_what(policies, file):
@@ -71,9 +71,9 @@ async def test_a_plan_says_who_gains_and_loses_what(policies, file):
     )
 
 
-async def test_changes_are_recorded_in_the_activity_of_their_author(writable_db, policies, file):
+async def test_changes_are_recorded_in_the_activity_of_their_author(restored_db, policies, file):
     await policies("apply", file(EDITORS), "--user", "ada@example.com")
-    last, *_ = await rows(writable_db, "activity", sort=["-id"], fields=["user", "collection", "item", "action"])
+    last, *_ = await rows(restored_db, "activity", sort=["-id"], fields=["user", "collection", "item", "action"])
 
     assert last == {"user": uid("ada"), "collection": "directus_permissions", "item": "3", "action": "update"}
 
@@ -87,14 +87,14 @@ async def test_the_rights_of_the_author_limit_what_is_applied(policies, file):
     assert "You don't have permission" in result.err
 
 
-async def test_an_invalid_change_leaves_everything_as_it_was(writable_db, policies, file):
-    before = await rows(writable_db, "permissions"), await rows(writable_db, "activity")
+async def test_an_invalid_change_leaves_everything_as_it_was(restored_db, policies, file):
+    before = await rows(restored_db, "permissions"), await rows(restored_db, "activity")
     path = file(f"{EDITORS}roles:\n  - name: New\n    icon: {'x' * 65}\n")
     result = await policies("apply", path)
 
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert 'line 11: the role "New" cannot be written' in result.err
-    assert (await rows(writable_db, "permissions"), await rows(writable_db, "activity")) == before
+    assert (await rows(restored_db, "permissions"), await rows(restored_db, "activity")) == before
 
 
 async def test_the_last_admin_stays(policies, file):
@@ -106,9 +106,9 @@ async def test_the_last_admin_stays(policies, file):
     )
 
 
-async def test_only_with_prune_what_no_file_describes_is_deleted(writable_db, policies, file):
+async def test_only_with_prune_what_no_file_describes_is_deleted(restored_db, policies, file):
     exported = (await policies("export")).out
-    await writable_db.directory(SYSTEM)["policies"].create_one({"name": "Temporary"})
+    await restored_db.directory(SYSTEM)["policies"].create_one({"name": "Temporary"})
     path = file(exported)
     kept, pruned = await policies("apply", path, "--allow-unknown"), await policies("apply", path, "--prune")
 
@@ -127,39 +127,39 @@ async def test_a_file_moved_to_another_instance_keeps_ids_and_finds_what_has_ano
     assert f"  - id: {new}\n    name: Interns\n    parent: {{id: {uid('role-Staff')}, name: Staff}}\n" in exported.out
 
 
-async def test_the_parents_of_roles_can_be_swapped(writable_db, policies, file):
+async def test_the_parents_of_roles_can_be_swapped(restored_db, policies, file):
     result = await policies(
         "apply",
         file("roles:\n  - {name: Staff, parent: Editor, policies: [Staff]}\n  - {name: Editor, policies: [Editors]}\n"),
     )
 
     assert result.code == 0, result.err
-    assert await rows(writable_db, "roles", filter={"parent": {"_nnull": True}}, fields=["name", "parent.name"]) == [
+    assert await rows(restored_db, "roles", filter={"parent": {"_nnull": True}}, fields=["name", "parent.name"]) == [
         {"name": "Staff", "parent": {"name": "Editor"}}
     ]
 
 
-async def test_secret_presets_are_neither_exported_nor_printed_nor_lost(writable_db, policies, file):
+async def test_secret_presets_are_neither_exported_nor_printed_nor_lost(restored_db, policies, file):
     presets = {"password": "for everyone", "title": "New"}
     values = {"policy": uid("policy-Editors"), "collection": "directus_users", "action": "create", "fields": ["email"]}
-    await writable_db.directory(SYSTEM)["permissions"].create_one({**values, "presets": presets})
+    await restored_db.directory(SYSTEM)["permissions"].create_one({**values, "presets": presets})
     exported = (await policies("export")).out
     result = await policies("apply", file(exported.replace("title: New", "title: Newer")))
 
     assert "for everyone" not in exported + result.out
     assert '    presets: {"title":"New"} -> {"title":"Newer"}\n' in result.out
-    (created,) = [row for row in await permissions_of(writable_db, "Editors") if row["action"] == "create"]
+    (created,) = [row for row in await permissions_of(restored_db, "Editors") if row["action"] == "create"]
     assert created["presets"] == {"title": "Newer", "password": "for everyone"}
 
 
-async def test_the_policies_of_single_users_are_neither_exported_nor_changed(writable_db, policies, file):
+async def test_the_policies_of_single_users_are_neither_exported_nor_changed(restored_db, policies, file):
     values = {"policy": uid("policy-Office"), "user": uid("vi")}
-    key = await writable_db.directory(SYSTEM)["access"].create_one(values)
+    key = await restored_db.directory(SYSTEM)["access"].create_one(values)
     exported = (await policies("export")).out
     await policies("apply", file("policies: [{name: Office}]"))
 
     assert uid("vi") not in exported
-    assert [row["id"] for row in await rows(writable_db, "access", filter={"user": {"_nnull": True}})].count(key) == 1
+    assert [row["id"] for row in await rows(restored_db, "access", filter={"user": {"_nnull": True}})].count(key) == 1
 
 
 async def test_names_that_only_a_directus_serves_need_a_flag(policies, file):

@@ -162,8 +162,8 @@ async def test_a_file_that_cannot_be_read_is_named(readonly_db, file, tmp_path, 
     assert (result.code, result.err) == (1, f"rollcall: {path}: {message}\n")
 
 
-async def test_an_ambiguous_name_must_be_an_id(writable_db, policies, file):
-    await writable_db.load(
+async def test_an_ambiguous_name_must_be_an_id(restored_db, policies, file):
+    await restored_db.load(
         {"directus_roles": [{"id": f"{n}0000000-0000-4000-8000-000000000001", "name": "Twin"} for n in (1, 2)]}
     )
     by_entry = await policies("plan", file("roles:\n  - name: Twin\n"))

@@ -23,10 +23,10 @@ MESSAGE = "Can't process content. A test of policies fails with this change"
 
 
 @pytest_asyncio.fixture
-async def client(writable_db, tmp_path):
+async def client(restored_db, tmp_path):
     """A server that runs the tests before every change of rights."""
     (tmp_path / "tests.yaml").write_text(TESTS)
-    async with served(writable_db.settings.model_copy(update={"policy_tests": tmp_path / "tests.yaml"})) as client:
+    async with served(restored_db.settings.model_copy(update={"policy_tests": tmp_path / "tests.yaml"})) as client:
         yield client
 
 
@@ -36,9 +36,9 @@ def message_of(response):
     return response.json()["errors"][0]["message"]
 
 
-async def test_a_change_that_makes_a_test_fail_is_refused_with_the_expectation(client, writable_db):
+async def test_a_change_that_makes_a_test_fail_is_refused_with_the_expectation(client, restored_db):
     reason = 'role "Editor" may not read users.email, which is not expected; role "Editor" sees 0 rows of users, not 7'
-    permissions = writable_db.directory(SYSTEM)["permissions"]
+    permissions = restored_db.directory(SYSTEM)["permissions"]
     update = await client.patch("/permissions/3", json={"fields": ["id"]}, headers=ADA)
     detach = await client.delete(f"/access/{uid('access-Editors-Editor-None')}", headers=ADA)
     mutation = f'mutation {{ delete_policies_item(id: "{uid("policy-Editors")}") {{ id }} }}'
@@ -63,9 +63,9 @@ async def test_other_changes_are_made(client):
     assert (name.status_code, user.status_code) == (200, 200)
 
 
-async def test_callers_other_than_admins_learn_only_that_a_test_fails(client, writable_db):
+async def test_callers_other_than_admins_learn_only_that_a_test_fails(client, restored_db):
     tables = ("policies", "access", "permissions", "roles", "users")
-    await writable_db.directory(SYSTEM)["policies"].update_one(
+    await restored_db.directory(SYSTEM)["policies"].update_one(
         uid("policy-Editors"),
         {
             "permissions": {

@@ -156,16 +156,16 @@ async def attack(base_url):
 
 
 @pytest.mark.nightly  # half a minute on each database
-async def test_an_honest_client_is_answered_and_nothing_is_left_running(writable_db, request):
-    async with serving(writable_db) as base_url, httpx.AsyncClient(base_url=base_url, timeout=60) as client:
+async def test_an_honest_client_is_answered_and_nothing_is_left_running(restored_db, request):
+    async with serving(restored_db) as base_url, httpx.AsyncClient(base_url=base_url, timeout=60) as client:
         await honest(client, 50)
         idle = p99(await honest(client, IDLE_REQUESTS))
         attacking = asyncio.create_task(attack(base_url))
         busy = p99(await honest(client, MIN_REQUESTS, attacking))
         await attacking
         await asyncio.sleep(SOON_SECONDS)
-        url = writable_db.settings.database_url
-        running = [] if writable_db.database.dialect == "sqlite" else await active_statements(url)
+        url = restored_db.settings.database_url
+        running = [] if restored_db.database.dialect == "sqlite" else await active_statements(url)
         written = await client.patch("/users/me", json={"title": "still writable"}, headers=ADA)
     request.node.user_properties.append(("p99_ratio", round(busy / idle, 1)))
 
@@ -174,11 +174,11 @@ async def test_an_honest_client_is_answered_and_nothing_is_left_running(writable
 
 
 @pytest.mark.nightly  # it asserts a time, if only of the processor
-async def test_no_hostile_request_holds_the_event_loop(writable_db, request):
-    await import_rows(writable_db.database, CROWD_ROWS, replace=False)
+async def test_no_hostile_request_holds_the_event_loop(restored_db, request):
+    await import_rows(restored_db.database, CROWD_ROWS, replace=False)
     limits = {"db_statement_timeout": 1.0, "db_write_statement_timeout": 1.0, "log_level": "error"}
     longest: dict[int, float] = {}
-    with measured_server(writable_db.settings.model_copy(update=limits)) as (port, loop):
+    with measured_server(restored_db.settings.model_copy(update=limits)) as (port, loop):
         for number, hostile in enumerate([*HOSTILE, *HOSTILE]):
             loop.longest = 0.0
             await send(f"http://127.0.0.1:{port}", hostile, 1)

@@ -132,28 +132,28 @@ async def test_cve_2024_39701_an_empty_list_is_an_invalid_filter(readonly_db, fi
     assert result.errors[0].original_error.code == "INVALID_QUERY"
 
 
-async def test_cve_2024_39701_a_rule_with_an_empty_variable_matches_no_row(writable_db):
+async def test_cve_2024_39701_a_rule_with_an_empty_variable_matches_no_row(restored_db):
     """Nora has neither a title nor a role."""
     rules: list[dict[str, Any]] = [{"title": {operator: ["$CURRENT_USER.title"]}} for operator in ("_in", "_nin")]
     rules += [{"role": {"_nin": "$CURRENT_ROLES"}}]
     permission = {"id": 60, "policy": uid("policy-Public"), "action": "read", "collection": "directus_users"}
     for rule in rules:
-        await writable_db.load(
+        await restored_db.load(
             {"directus_permissions": [{**permission, "fields": "id,title,role", "permissions": rule}]}
         )
         for _ in range(2):  # the full execution, then the plan
-            assert (await writable_db.execute("{ users { id } }", caller=caller("nora"))).data == {"users": []}
+            assert (await restored_db.execute("{ users { id } }", caller=caller("nora"))).data == {"users": []}
 
 
-async def test_a_rule_that_searches_texts_for_the_caller_works_the_same_from_a_plan(writable_db):
+async def test_a_rule_that_searches_texts_for_the_caller_works_the_same_from_a_plan(restored_db):
     """Sam's id occurs in his own title and in another user's."""
     users = [{"id": uid("sam"), "title": f"I am {uid('sam')}!"}, {"id": uid("vi"), "title": f"Of {uid('sam')} too"}]
-    await writable_db.load({"directus_users": users})
+    await restored_db.load({"directus_users": users})
     permission = {"id": 60, "policy": uid("policy-Themselves"), "action": "read", "collection": "directus_users"}
     for operator in ("_contains", "_ncontains", "_starts_with", "_nstarts_with", "_ends_with"):
         rule = {"_and": [{"title": {"_nnull": True}}, {"title": {operator: "$CURRENT_USER"}}]}
-        await writable_db.load({"directus_permissions": [{**permission, "fields": "id,title", "permissions": rule}]})
-        first, second = [(await writable_db.execute("{ users { id } }", caller=caller("sam"))).data for _ in range(2)]
+        await restored_db.load({"directus_permissions": [{**permission, "fields": "id,title", "permissions": rule}]})
+        first, second = [(await restored_db.execute("{ users { id } }", caller=caller("sam"))).data for _ in range(2)]
         assert first["users"]
         assert second == first, operator
 

@@ -39,8 +39,8 @@ async def test_an_upsert_needs_the_permission_of_what_it_does(editors):
         await roles(editors, caller("wes")).upsert_one({"name": "Mine"})
 
 
-async def test_a_singleton_is_created_once_and_updated_then(writable_db):
-    settings = writable_db.directory(SYSTEM)["settings"]
+async def test_a_singleton_is_created_once_and_updated_then(restored_db):
+    settings = restored_db.directory(SYSTEM)["settings"]
     first = await settings.upsert_singleton({"project_name": "First"})
     second = await settings.upsert_singleton({"project_name": "Second"})
 
