@@ -108,6 +108,7 @@ async def test_a_changed_length_holds_on_every_node(nodes):
     assert (await call(second, "PATCH", f"{VI}?fields=phone", {"phone": "12345"})) == {"phone": "12345"}
 
 
+@pytest.mark.slow
 async def test_a_changed_type_and_special_hold_on_every_node_at_once(nodes):
     first, second = nodes
     await call(first, "POST", USERS, {"field": "code", "type": "integer"})
@@ -133,6 +134,7 @@ async def test_a_dropped_field_is_gone_on_every_node(nodes):
         await call(client, "GET", f"{USERS}/phone", status=403)
 
 
+@pytest.mark.slow
 async def test_a_process_that_is_killed_in_the_middle_leaves_nothing_and_blocks_nobody(writable_db):
     command = [sys.executable, "-m", "tests.custom_fields.killed_change", writable_db.settings.database_url]
     process = await asyncio.create_subprocess_exec(*command)

@@ -275,6 +275,7 @@ def workers_below(pid):
     return workers + [descendant for child in children for descendant in workers_below(child)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.nightly)])
 async def test_each_server_process_has_one_worker_and_ends_it_at_shutdown(templates, tmp_path, workers):
     async with AsyncExitStack() as stack:

@@ -187,6 +187,7 @@ async def check_revocations(first, second):
         assert (await client.get("/users/me?fields=id", headers=vi | from_network(uuid4().hex))).status_code == 401
 
 
+@pytest.mark.slow
 async def test_two_processes_share_limits_lockouts_sessions_mails_and_revocations(processes):
     mail, first, second = processes
 

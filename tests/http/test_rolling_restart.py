@@ -136,6 +136,7 @@ async def response(reader):
     return int(head.split()[1]), b"connection: close" in head
 
 
+@pytest.mark.slow
 async def test_a_process_that_is_terminated_answers_every_request_that_was_sent_to_it(tmp_path):
     async with cluster(tmp_path, 1) as (node,), running(node.watch()):
         await node.until_ready()

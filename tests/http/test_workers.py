@@ -61,6 +61,7 @@ async def answering_workers(port, connections):
             await writer.wait_closed()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="only Linux balances connections among sockets")
 async def test_connections_are_balanced_among_workers(tmp_path):
     async with two_workers(tmp_path) as (port, parent), asyncio.timeout(20):
@@ -76,6 +77,7 @@ async def test_connections_are_balanced_among_workers(tmp_path):
     assert min(answered.count(worker) for worker in workers) >= 6  # on one socket, the running one would take all
 
 
+@pytest.mark.slow
 async def test_an_address_in_use_is_rejected_for_several_workers(tmp_path):
     async with two_workers(tmp_path) as (port, _):
         await until(lambda: is_listening(port))

@@ -36,6 +36,7 @@ def installed_wheel(tmp_path_factory):
     return folder / "site"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_wheel_bootstraps_and_serves_in_an_empty_folder(installed_wheel, backend, tmp_path):
     commands = snippets("sh", section("operations/deploy.md", "From a wheel"))[0]
@@ -67,6 +68,7 @@ def test_a_wheel_bootstraps_and_serves_in_an_empty_folder(installed_wheel, backe
     assert response.json() == {"data": {"users": [{"email": "admin@example.com"}]}}
 
 
+@pytest.mark.slow
 def test_the_wheel_has_the_version_types_and_migrations(installed_wheel):
     names = {path.relative_to(installed_wheel).parts[0] for path in installed_wheel.iterdir()}
 

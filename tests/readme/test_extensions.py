@@ -37,6 +37,7 @@ def first_block(language):
     return snippets(language, page(PAGE))[0]
 
 
+@pytest.mark.slow
 def test_a_module_named_by_the_setting_adds_an_endpoint(tmp_path):
     (tmp_path / "greetings.py").write_text(first_block("python"))
     exported = dict(re.findall(r"(\w+)=(\S+)", first_block("sh")))
@@ -117,6 +118,7 @@ async def test_the_root_fields_read_and_rename_a_team(writable_db, example):
     assert "Cannot query field 'team'" in str(anonymous.errors)
 
 
+@pytest.mark.slow
 def test_the_example_test_of_an_extension_passes_in_another_folder(tmp_path):
     testing = page("python/testing.md")
     (ini,), conftest = snippets("ini", testing), snippets("python", testing)[0]

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 import pytest_asyncio
 
 from app.core.config import load_settings
@@ -42,6 +43,7 @@ async def test_each_command_prints_what_the_page_shows(url):
     assert [result.code for result in results] == [0, 0, 0, 0, 1]
 
 
+@pytest.mark.slow
 def test_pytest_runs_the_tests_of_the_files_that_its_configuration_names(tmp_path):
     (tmp_path / "policies").mkdir()
     for name, content in zip(FILES, snippets("yaml", page(PAGE)), strict=True):

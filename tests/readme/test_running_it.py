@@ -64,6 +64,7 @@ def nginx(folder, location_block, port):
         server.wait(20)
 
 
+@pytest.mark.slow
 @needs_postgresql
 def test_the_first_start_runs_two_workers(tmp_path):
     env, port = create_checkout(tmp_path), free_port()
@@ -92,6 +93,7 @@ def test_the_first_start_runs_two_workers(tmp_path):
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 @needs_nginx
 def test_behind_a_proxy_the_client_ip_is_known_and_cookies_are_secure(tmp_path):
     text = section("operations/deploy.md", "Behind a proxy")
@@ -106,6 +108,7 @@ def test_behind_a_proxy_the_client_ip_is_known_and_cookies_are_secure(tmp_path):
     assert "; Secure;" in response.headers["set-cookie"]
 
 
+@pytest.mark.slow
 @needs_postgresql
 def test_postgresql_needs_only_another_url(tmp_path):
     env = create_checkout(tmp_path)
@@ -176,6 +179,7 @@ def emails_around_restore(tmp_path, back_up, restore, **settings):
     return before, after, restored
 
 
+@pytest.mark.slow
 def test_sqlite_is_backed_up_while_serving_and_restored(tmp_path):
     back_up, restore = snippets("sh", section("operations/backup.md", "SQLite"))
 
@@ -186,6 +190,7 @@ def test_sqlite_is_backed_up_while_serving_and_restored(tmp_path):
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("data/*.db")} == {0o600}
 
 
+@pytest.mark.slow
 @needs_postgresql
 @pytest.mark.skipif(not shutil.which("pg_dump"), reason="pg_dump is not installed")
 def test_postgresql_is_backed_up_while_serving_and_restored(tmp_path):
@@ -199,6 +204,7 @@ def test_postgresql_is_backed_up_while_serving_and_restored(tmp_path):
     assert restored == before
 
 
+@pytest.mark.slow
 def test_an_upgrade_is_an_installation_and_an_idempotent_bootstrap(tmp_path):
     env = create_checkout(tmp_path)
     (text,) = snippets("sh", page("operations/upgrade.md"))

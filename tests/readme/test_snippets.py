@@ -116,6 +116,7 @@ def test_the_first_query_succeeds(checkout):
     assert re.findall(r"^make (\w+)", section("quickstart.md", "Start a server"), re.MULTILINE) == ["run"]
 
 
+@pytest.mark.slow
 @needs_curl
 def test_users_are_exported_as_a_file(checkout):
     (export,) = snippets("sh", section("reference/rest.md", "Exporting a list as a file"))
@@ -125,6 +126,7 @@ def test_users_are_exported_as_a_file(checkout):
     assert '"admin@example.com"' in admin
 
 
+@pytest.mark.slow
 @needs_curl
 def test_an_invitation_leads_to_a_first_query(checkout):
     script = "".join(
@@ -143,6 +145,7 @@ def test_an_invitation_leads_to_a_first_query(checkout):
     assert sorted(data["users"], key=lambda user: user["email"]) == active
 
 
+@pytest.mark.slow
 @needs_curl
 def test_an_image_is_uploaded_and_read(checkout):
     (script,) = snippets("sh", page("concepts/files.md"))

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.readme.pages import create_checkout, page, snippets
 
 
+@pytest.mark.slow
 def test_the_example_test_passes_in_another_folder(tmp_path):
     text = page("python/testing.md")
     (settings,), (conftest, test) = snippets("ini", text), snippets("python", text)
