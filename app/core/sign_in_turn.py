@@ -8,16 +8,16 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
-class SignInTurn(Protocol):
-    """Takes a turn among the sign-ins for a request."""
+class SignInRequest(Protocol):
+    """A request that can take a turn among the sign-ins."""
 
-    def __call__(self, *, is_last: bool) -> AbstractAsyncContextManager[None]:
+    def sign_in_turn(self, *, is_last: bool) -> AbstractAsyncContextManager[None]:
         """Return the turn of an operation; `is_last` says that nothing else follows in its request."""
         ...
 
 
-current_sign_in_turn: ContextVar[SignInTurn | None] = ContextVar("sign_in_turn", default=None)
-"""How the request that is being handled takes a turn among the sign-ins; None outside of a request."""
+current_sign_in_request: ContextVar[SignInRequest | None] = ContextVar("sign_in_request", default=None)
+"""The request that is being handled, if any, in case it turns out to be a sign-in."""
 
 
 async def run_as_sign_in(operation: Callable[[], Awaitable[T]], *, is_last: bool) -> T:
@@ -26,8 +26,8 @@ async def run_as_sign_in(operation: Callable[[], Awaitable[T]], *, is_last: bool
     Raises:
         ServiceUnavailable: Too many others are waiting, or this one has waited too long.
     """
-    take_turn = current_sign_in_turn.get()
-    if take_turn is None:
+    request = current_sign_in_request.get()
+    if request is None:
         return await operation()
-    async with take_turn(is_last=is_last):
+    async with request.sign_in_turn(is_last=is_last):
         return await operation()

@@ -98,9 +98,12 @@ class ReadPool:
         """Report every statement to a tracer from now on."""
         run, system = self._run, self._engine.dialect.name
 
-        async def traced(connection: PooledConnection, text: str, values: list[Any]) -> Row:
+        async def run_in_span(connection: PooledConnection, text: str, values: list[Any]) -> Row:
             with tracer.statement(system, text):
                 return await run(connection, text, values)
+
+        def traced(connection: PooledConnection, text: str, values: list[Any]) -> Awaitable[Row]:
+            return (run_in_span if tracer.is_recording else run)(connection, text, values)
 
         self._run = traced
 

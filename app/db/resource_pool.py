@@ -102,9 +102,9 @@ class ResourcePool(Generic[T]):
 
     def release(self, resource: T, owner: Owner = None) -> None:
         """Put a resource of this owner back, and hand what is free to the next waiters who may use it."""
-        self._in_use[owner] -= 1
-        if not self._in_use[owner]:
-            del self._in_use[owner]
+        used = self._in_use.pop(owner)
+        if used > 1:
+            self._in_use[owner] = used - 1
         self.free.append(resource)
         while self._queues and self._serve_next():  # several, if the limit of an owner has just ended
             pass

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -22,18 +23,28 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 NO_CACHE, NO_STORE = (b"cache-control", b"no-cache"), (b"cache-control", b"no-store")
 
 
+class SignInTurns(Protocol):
+    """Gives requests turns among the sign-ins."""
+
+    def turn_among_sign_ins(self, exchange: "Exchange", *, is_last: bool) -> AbstractAsyncContextManager[None]:
+        """Return the turn of a request, which waits there as long as it must."""
+        ...
+
+
 class Exchange:
     """One request and its response.
 
     `status` is 0 until the response has started. `extra_headers` are added to the response. The response to a HEAD
     request has the headers of a GET and no body. The exchange is created by the task that handles the request; once it
-    is watched, by its `watcher`, that task is cancelled as soon as the client leaves.
+    is watched, by its `watcher`, that task is cancelled as soon as the client leaves. `admission` is set by whoever
+    lets the request wait for its turn.
     """
+
+    admission: "SignInTurns"
 
     __slots__ = (
         "_body",
         "_body_ended",
-        "_bytes_read",
         "_client_left",
         "_is_head",
         "_max_body_size",
@@ -41,6 +52,7 @@ class Exchange:
         "_received",
         "_send",
         "_task",
+        "admission",
         "extra_headers",
         "head",
         "is_receiving",
@@ -58,7 +70,7 @@ class Exchange:
         self._receive, self._send, self._max_body_size = receive, send, max_body_size
         self.extra_headers = extra_headers
         self._is_head = scope["method"] == "HEAD"
-        self._bytes_read = self.status = 0
+        self.status = 0
         self._received: Message | None = None
         """A message of the body that was received before it was read."""
         self._task = asyncio.current_task()
@@ -99,6 +111,10 @@ class Exchange:
             self.queue.leave(self.reserved_for)
             self.queue = self.reserved_for = None
 
+    def sign_in_turn(self, *, is_last: bool) -> AbstractAsyncContextManager[None]:
+        """Return a turn among the sign-ins; `is_last` says that nothing else follows in the request."""
+        return self.admission.turn_among_sign_ins(self, is_last=is_last)
+
     def close(self) -> None:
         """End what belongs to the request: its turn, and the watch over its client."""
         if self.queue is not None:
@@ -113,8 +129,9 @@ class Exchange:
 
     async def respond(self, response: Response) -> None:
         """Send a response. The task is cancelled if the client leaves before the end of a stream."""
-        if self.queue is not None:
-            self.leave_queue()
+        if (queue := self.queue) is not None:  # as `leave_queue`, without a call
+            self.queue = None
+            queue.leave(self.reserved_for)
         self.status = status = response.status
         body, headers = response.body, [*response.headers, *self._common_headers(response)]
         if status not in STATUS_WITHOUT_BODY:
@@ -140,19 +157,23 @@ class Exchange:
         """
         if self._body is not None:
             return self._body
-        if self.head.length > self._max_body_size:
+        size, max_size = 0, self._max_body_size
+        if self.head.length > max_size:
             raise self._too_large()
         chunks: list[bytes] = []
         self.is_receiving = True
         while (message := self._received or await self._receive())["type"] != "http.disconnect":
-            chunk = self._take_chunk(message)
-            if self._body_ended:
-                self._body = b"".join((*chunks, chunk)) if chunks else chunk
-                self.is_receiving = False
+            self._received = None
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > max_size:
+                raise self._too_large()
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                self._body, self._body_ended, self.is_receiving = b"".join(chunks), True, False
                 if self.resume is not None:
                     await self.resume()
                 return self._body
-            chunks.append(chunk)
         raise ClientDisconnect
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -190,16 +211,6 @@ class Exchange:
         if self._task is not None:
             self._task.cancel()
 
-    def _take_chunk(self, message: Message) -> bytes:
-        """Return the part of the body in a message, within the limit; note whether it is the last."""
-        self._received = None
-        self._body_ended = not message.get("more_body")
-        chunk: bytes = message.get("body", b"")
-        self._bytes_read += len(chunk)
-        if self._bytes_read > self._max_body_size:
-            raise self._too_large()
-        return chunk
-
     def _common_headers(self, response: Response) -> tuple[Header, ...]:
         """Return the headers for caching and browser security, the extra headers, and maybe the request id."""
         if response.same_for_everyone and response.max_age:
@@ -212,7 +223,7 @@ class Exchange:
             headers = (caching, NOSNIFF, response.policy, (b"vary", response.varies))
         if self.extra_headers:
             headers = (*headers, *self.extra_headers)
-        if self.head.has_request_id or self.status >= 400:
+        if self.head.request_id is not None or self.status >= 400:
             return (*headers, (b"x-request-id", self.head.id.encode()))
         return headers
 

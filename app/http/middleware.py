@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import structlog
@@ -22,7 +21,7 @@ from app.core.errors import (
     ServiceUnavailable,
 )
 from app.core.logging import current_request
-from app.core.sign_in_turn import current_sign_in_turn
+from app.core.sign_in_turn import current_sign_in_request
 from app.core.watchdog import Watchdog
 from app.http.admission import Admission
 from app.http.admission_queue import AdmissionQueue
@@ -55,6 +54,7 @@ MAX_SCHEMA_ATTEMPTS = 3
 MAX_COUNTED_PATHS, MAX_COUNTED_LENGTH = 500, 200
 """The number of paths, and their length, of which it is cached under which name they are counted."""
 CONNECTION_CLOSE = (b"connection", b"close")
+NOT_DIRECT = (None, None)
 CLIENT_LEFT_STATUS = 499
 """The status under which requests without a response are counted, as in the log of nginx."""
 WATCH_AFTER_SECONDS = 0.25
@@ -150,8 +150,10 @@ class HTTPMiddleware:
         self._paths = EndpointPaths(endpoints)
         self._durations: LRUCache[tuple[str, str, int], Durations] = LRUCache(MAX_COUNTED_PATHS)
         direct = endpoints.keys() - uploads.keys() if self._unconditional else ()
-        self._direct = {path: endpoints[path] for path in direct}
-        """Endpoints that are called without `_dispatch` when a request names exactly their path."""
+        self._direct: Mapping[str, tuple[Endpoint | None, AdmissionQueue | None]] = {
+            path: (endpoints[path], self._admission.queue_of({"path": path})) for path in direct
+        }
+        """Endpoints that are called without `_dispatch` when a request names exactly their path, and their queues."""
         self._generation += 1
 
     def drain(self) -> None:
@@ -161,27 +163,27 @@ class HTTPMiddleware:
     async def refresh_schema(self) -> None:
         """Replace the endpoints if the fields of the directory have changed; by default they never do."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Another coroutine for a part of this would cost every request a few percent.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0912
         if scope["type"] != "http":
             await self._by_scope_type.get(scope["type"], self._lifespan)(scope, receive, send)
             return
-        if self._tracer is None:
-            await self._handle(scope, receive, send)
-            return
-        with self._tracer.request(scope["method"], scope["headers"]):
-            await self._handle(scope, receive, send)
-
-    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, generation = time.perf_counter(), self._generation
         exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers)
         current_request.set(exchange.head)  # never reset: a server runs each request in a context of its own
         self._running.track(exchange)
-        queue = self._admission.queue_of(scope)
-        current_sign_in_turn.set(partial(self._admission.turn_among_sign_ins, exchange))
+        exchange.admission = self._admission
+        current_sign_in_request.set(exchange)
+        endpoint, queue = self._direct.get(scope["path"], NOT_DIRECT)
+        if endpoint is None:
+            queue = self._admission.queue_of(scope)
         try:
-            if queue is not None and not exchange.starts_at_once(queue):
-                await self._wait_for_turn(exchange, queue)
-            endpoint = self._direct.get(scope["path"])
+            if queue is not None:
+                if queue.running < queue.max_shared:  # as `Exchange.starts_at_once`, without a call
+                    queue.running += 1
+                    exchange.queue = queue
+                else:
+                    await self._wait_for_turn(exchange, queue)
             if endpoint is None:
                 response = await self._dispatch(scope, exchange)
             else:
@@ -221,7 +223,7 @@ class HTTPMiddleware:
         status = exchange.status or CLIENT_LEFT_STATUS
         if self._recorder is not None:
             self._record(self._recorder, scope, status, elapsed)
-        if self._tracer is not None:
+        if self._tracer is not None and self._tracer.is_recording:
             self._tracer.describe_request(*self._paths.labels(scope), status)
         if self._log_requests:
             milliseconds = round(elapsed * 1000, 1)

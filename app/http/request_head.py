@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import count
+from operator import itemgetter
 from secrets import token_hex
+from typing import Any
 
 from starlette.requests import cookie_parser
 from starlette.types import Scope
@@ -19,6 +21,18 @@ MAX_LENGTH_DIGITS = 20
 REQUESTED_PATH = "rollcall.requested_path"
 """The key of a scope with a normalized path: the path as the client sent it."""
 
+_DEFAULTS: dict[bytes, Any] = {
+    b"authorization": b"",
+    b"content-type": b"",
+    b"accept": b"",
+    b"cookie": b"",
+    b"x-forwarded-for": b"",
+    b"x-request-id": None,
+    b"content-length": b"",
+}
+"""The headers that every request is read for, and their values if they are missing."""
+_known_values = itemgetter(*_DEFAULTS)  # reads all at once, which costs a third of as many look-ups
+
 _process_id, _request_numbers = token_hex(8), count()
 
 
@@ -32,8 +46,8 @@ class RequestHead:
     """The headers of a request that have a meaning here, unparsed.
 
     `authorization` has one line per occurrence of the header. `has_credentials` says whether the response may be
-    specific to a caller, `has_request_id` whether the client sent an id. `length` is the declared length of the body,
-    -1 if unknown.
+    specific to a caller. `request_id` is what the client sent as such, None if nothing. `length` is the declared length
+    of the body, -1 if unknown.
     """
 
     __slots__ = (
@@ -45,26 +59,29 @@ class RequestHead:
         "cookie",
         "forwarded_for",
         "has_credentials",
-        "has_request_id",
         "length",
         "peer",
         "query",
+        "request_id",
     )
+
+    authorization: bytes
+    content_type: bytes
+    accept: bytes
+    cookie: bytes
+    forwarded_for: bytes
+    request_id: bytes | None
 
     def __init__(self, scope: Scope) -> None:
         self._headers = headers = scope["headers"]
         values = dict(headers)
         if len(values) < len(headers):
             values = _merged(headers)
-        self.authorization: bytes = values.get(b"authorization", b"")
-        self.content_type: bytes = values.get(b"content-type", b"")
-        self.accept: bytes = values.get(b"accept", b"")
-        self.cookie: bytes = values.get(b"cookie", b"")
-        self.forwarded_for: bytes = values.get(b"x-forwarded-for", b"")
-        length, request_id = values.get(b"content-length", b""), values.get(b"x-request-id")
+        self.authorization, self.content_type, self.accept, self.cookie, self.forwarded_for, self.request_id, length = (
+            _known_values(_DEFAULTS | values)
+        )
         self.length = _parse_length(length[:MAX_LENGTH_DIGITS]) if length else -1
-        self.has_request_id = request_id is not None
-        self._id = request_id.decode() if request_id and VALID_REQUEST_ID.fullmatch(request_id) else ""
+        self._id = ""
         self.query: bytes = scope.get("query_string", b"")
         client = scope.get("client")
         self.peer: str | None = client[0] if client else None
@@ -88,7 +105,10 @@ class RequestHead:
     @property
     def id(self) -> str:
         """The client's request id if it is valid, else a new unique one."""
-        self._id = self._id or f"{_process_id}{next(_request_numbers):016x}"
+        if not self._id:
+            sent = self.request_id
+            is_valid = sent is not None and VALID_REQUEST_ID.fullmatch(sent)
+            self._id = sent.decode() if sent and is_valid else f"{_process_id}{next(_request_numbers):016x}"
         return self._id
 
     @property

@@ -40,19 +40,32 @@ class Description:
     labels: Labels = ()
 
 
+class EventCount:
+    """The number of events with one combination of labels; code that runs for every request adds to it directly."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number: float = 0
+
+
 class EventCounter:
     """Counts events by labels, whose values must be few and never come from a client."""
 
     def __init__(self) -> None:
-        self._counts: dict[Labels, float] = {}
+        self._counts: dict[Labels, EventCount] = {}
+
+    def count(self, *labels: str) -> EventCount:
+        """Return what counts the events with these labels."""
+        return self._counts.get(labels) or self._counts.setdefault(labels, EventCount())
 
     def add(self, *labels: str, amount: float = 1) -> None:
         """Count an event."""
-        self._counts[labels] = self._counts.get(labels, 0) + amount
+        self.count(*labels).number += amount
 
     def read(self) -> dict[Labels, float]:
         """Return the counts by labels."""
-        return dict(self._counts)
+        return {labels: count.number for labels, count in list(self._counts.items())}
 
 
 class Durations:

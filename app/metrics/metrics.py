@@ -29,6 +29,9 @@ class Metrics:
             "rejections", "Requests rejected because of a limit or of too much load", "reason"
         )
         self.plan_requests = self._counter("plan_requests", "Requests that a plan may answer", "api", "outcome")
+        self.graphql_plan_hits, self.graphql_plan_misses = (
+            self.plan_requests.count("graphql", outcome) for outcome in ("hit", "miss")
+        )
         self.plan_fallbacks = self._counter(
             "plan_fallbacks", "Requests that took the full execution instead of a plan", "api", "reason"
         )

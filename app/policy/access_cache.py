@@ -127,7 +127,10 @@ class AccessCache:
         access = self._accesses.get(caller, None)
         if access is None or (access.expires is not None and access.has_expired(self._clock)):
             return None
-        self._record(caller, access)
+        if access.api_token is None:
+            self._activity.record(access.state.user)
+        else:
+            self._record(caller, access)
         return access
 
     def _record(self, caller: Caller, access: Access) -> None:

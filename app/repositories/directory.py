@@ -28,6 +28,11 @@ class Directory:
     its own.
     """
 
+    response_cookies: tuple[ResponseCookie, ...] = ()
+    """Cookies to set in the response."""
+    no_store = False
+    """Whether the response contains a secret such as a token, so that no cache may store it."""
+
     def __init__(
         self,
         caller: Caller,
@@ -39,10 +44,6 @@ class Directory:
     ) -> None:
         self.caller, self.services, self.client_info = caller, services, client_info
         self._shares_budget, self._budget = shares_budget or budget is not None, budget
-        self.response_cookies: tuple[ResponseCookie, ...] = ()
-        """Cookies to set in the response."""
-        self.no_store = False
-        """Whether the response contains a secret such as a token, so that no cache may store it."""
 
     @overload
     def __getitem__(self, name: Literal["users", "directus_users"]) -> UserRepository: ...

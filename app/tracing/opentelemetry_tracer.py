@@ -37,6 +37,10 @@ class OpenTelemetryTracer(Tracer):
 
     is_enabled = True
 
+    @property
+    def is_recording(self) -> bool:
+        return _is_recording.get()
+
     def __init__(self, provider: TracerProvider, sampler: Sampler = ALWAYS_ON) -> None:
         self._provider, self._tracer = provider, provider.get_tracer(SERVICE, __version__)
         self._should_sample, self._generate_trace_id = sampler.should_sample, RandomIdGenerator().generate_trace_id
@@ -53,7 +57,7 @@ class OpenTelemetryTracer(Tracer):
     def request(self, method: str, headers: Headers) -> AbstractContextManager[None]:
         carrier = {name.decode(): value.decode("latin-1") for name, value in headers if name in TRACE_HEADERS}
         parent = PROPAGATOR.extract(carrier, NO_PARENT) if carrier else NO_PARENT
-        trace_id = get_current_span(parent).get_span_context().trace_id or self._generate_trace_id()
+        trace_id = (carrier and get_current_span(parent).get_span_context().trace_id) or self._generate_trace_id()
         if self._should_sample(parent, trace_id, "request").decision is not Decision.DROP:
             return self._span("request", SpanKind.SERVER, parent=parent)
         return _PropagatedContext(parent) if carrier else NO_SPAN

@@ -16,6 +16,11 @@ class Tracer:
 
     is_enabled = False
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether the current request or job has a span."""
+        return False
+
     def request(self, method: str, headers: Headers) -> AbstractContextManager[None]:
         """Return the span of a request, a child of the one that its W3C trace context names, if any."""
         return NO_SPAN

@@ -153,7 +153,7 @@ class PlanCache:
         request = (directory, access, text, variables, name)
         bound = self._bind(*request, allow_mutations=allow_mutations, may_plan=may_plan)
         if not may_plan:
-            count_binding(services.metrics, bound, "hit")
+            count_binding(services.metrics, bound, services.metrics.graphql_plan_hits)
         return bound
 
     def _bind(

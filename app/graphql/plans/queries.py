@@ -1,7 +1,7 @@
 """Planned queries: the statements that read their rows, and how the results become the response."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -11,17 +11,19 @@ import orjson
 from app.core.bindings import Bindings
 from app.core.errors import RollcallError, SchemaChanged, ServiceUnavailable
 from app.graphql.fields.queries import FieldQuery
+from app.metrics.instruments import EventCount
 from app.metrics.metrics import Metrics
 from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_failure
 from app.repositories.services import Services
+from app.tracing.tracer import Tracer
 
 GRAPHQL = "graphql"
 """The name of the API in metrics and logs."""
-MAX_ATTEMPTS = 2
-"""How often a plan is executed if the caller's access changes meanwhile."""
+ATTEMPTS_LEFT = (1, 0)
+"""How often a plan is executed again if the caller's access changes meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +136,15 @@ class RequestBinder(Protocol):
         ...
 
 
-def count_binding(metrics: Metrics, request: BoundRequest | None, outcome: str) -> None:
+def count_binding(metrics: Metrics, request: BoundRequest | None, outcome: EventCount) -> None:
     """Count a request that was bound to a plan with this outcome, or for which there is no plan."""
     if request is None:
         metrics.plan_fallbacks.add(GRAPHQL, "unplannable")
     else:
-        metrics.plan_requests.add(GRAPHQL, outcome)
+        outcome.number += 1
 
 
-async def answer_from_plan(directory: Directory, bind: RequestBinder) -> bytes | None:
+def answer_from_plan(directory: Directory, bind: RequestBinder) -> Awaitable[bytes | None]:
     """Return the response to the request that `bind` returns for the caller's access; None if it takes full execution.
 
     If the access turns out to have changed, the request is bound and executed once more. Plans are made in a thread.
@@ -151,31 +153,33 @@ async def answer_from_plan(directory: Directory, bind: RequestBinder) -> bytes |
         InvalidCredentials: The caller is no longer an active user, or its session has ended.
         ServiceUnavailable: The database cannot be read or written.
     """
-    access, metrics = directory.cached_access, directory.services.metrics
-    if access is None:
-        metrics.plan_fallbacks.add(GRAPHQL, "unknown_caller")
-        return None
     tracer = directory.services.tracer
-    if not tracer.is_enabled:
-        return await _answer(directory, access, bind, metrics)
+    return _answer_in_span(tracer, directory, bind) if tracer.is_recording else _answer(directory, bind)
+
+
+async def _answer_in_span(tracer: Tracer, directory: Directory, bind: RequestBinder) -> bytes | None:
     with tracer.span("plan graphql"):
-        return await _answer(directory, access, bind, metrics)
+        return await _answer(directory, bind)
 
 
-async def _answer(directory: Directory, access: Access, bind: RequestBinder, metrics: Metrics) -> bytes | None:
-    async def attempt(access: Access) -> bytes | None:
-        if directory.services.access_cache.is_outdated:
+async def _answer(directory: Directory, bind: RequestBinder) -> bytes | None:
+    """Do what `AccessCache.run_while_current` does, without its coroutines: most requests come here."""
+    access, services = directory.cached_access, directory.services
+    if access is None:
+        services.metrics.plan_fallbacks.add(GRAPHQL, "unknown_caller")
+        return None
+    for attempts_left in ATTEMPTS_LEFT:
+        if services.access_cache.is_outdated:
             raise SchemaChanged
         try:
             request = bind(access, may_plan=False)
         except NotPlannedYet:
-            planning = directory.services.planning
-            request = await planning.run(access.owner, partial(bind, access, may_plan=True))
-            count_binding(metrics, request, "miss")
-        return None if request is None else await request.execute(directory.services)
-
-    try:
-        return await directory.run_while_current(access, attempt, MAX_ATTEMPTS)
-    except StalePlan:
-        metrics.plan_fallbacks.add(GRAPHQL, "access_changed")
-        return None
+            request = await services.planning.run(access.owner, partial(bind, access, may_plan=True))
+            count_binding(services.metrics, request, services.metrics.graphql_plan_misses)
+        try:
+            return None if request is None else await request.execute(services)
+        except StalePlan:
+            if attempts_left:
+                access = await services.access_cache.refresh(directory.caller, access)
+    services.metrics.plan_fallbacks.add(GRAPHQL, "access_changed")
+    return None

@@ -26,7 +26,7 @@ from app.core.errors import (
 )
 from app.graphql.fields.account import FieldCredentialsError
 from app.graphql.fields.subscription_fields import OVER_HTTP
-from app.graphql.plans.queries import GRAPHQL, BoundRequest, answer_from_plan
+from app.graphql.plans.queries import BoundRequest, answer_from_plan
 from app.graphql.schema import schema_for
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
@@ -43,7 +43,7 @@ GRAPHQL_MEDIA_TYPE, JSON_MEDIA_TYPE = "application/graphql-response+json", b"app
 GRAPHQL_CONTENT_TYPE = f"{GRAPHQL_MEDIA_TYPE}; charset=utf-8".encode()
 VARIES_BY_ACCEPT = b"Accept, " + VARIES
 ALLOWED_METHODS = ("GET", "POST")
-OBJECT_PARAMETERS = ("variables", "extensions")
+OBJECT_PARAMETERS, OBJECT_OR_NULL = ("variables", "extensions"), (dict, type(None))
 MAX_CACHED_REQUESTS, MAX_CACHED_BODY_BYTES = 200, 2_000
 REQUEST_ERRORS = (InvalidCredentials, ServiceUnavailable)
 """Errors that fail the whole request, even if only one field raises them."""
@@ -61,13 +61,14 @@ class GraphQLEndpoint:
         self._services, self._authenticator = services, authenticator
         self._schema = schema_for(services.registry, services.root_fields)
         self._max_values = services.settings.max_payload_values
+        self._plan_hits = services.metrics.graphql_plan_hits
         self._bound_requests: LRUCache[RequestKey, BoundRequest] = LRUCache(MAX_CACHED_REQUESTS)
 
     async def __call__(self, scope: Scope, head: RequestHead, read_body: BodyReader) -> Response:
         media = GRAPHQL_CONTENT_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
         directory = None
         try:
-            caller, services = self._authenticator.authenticate(head), self._services
+            caller, services = self._authenticator.credentials(head).caller, self._services
             directory = Directory(caller, services, head.client_info, shares_budget=True)
             if scope["method"] == "POST":
                 request = PostRequest(head.content_type, await read_body(), self._max_values)
@@ -103,7 +104,7 @@ class GraphQLEndpoint:
         key = (access, request.content_type, request.body)
         cached = self._bound_requests.get(key, None)
         if cached is not None and not may_plan:
-            self._services.metrics.plan_requests.add(GRAPHQL, "hit")
+            self._plan_hits.number += 1
             return cached
         bound = self._schema.plans.bind(directory, access, *request.params, allow_mutations=True, may_plan=may_plan)
         if bound is not None and bound.is_reusable and len(request.body) <= MAX_CACHED_BODY_BYTES:
@@ -242,7 +243,7 @@ def _checked(values: Mapping[str, Any]) -> GraphQLParams:
     if not isinstance(query, str) or not query:
         raise InvalidPayload("Must provide query string")
     for name in OBJECT_PARAMETERS:
-        if values.get(name) is not None and not isinstance(values[name], dict):
+        if not isinstance(values.get(name), OBJECT_OR_NULL):
             raise InvalidPayload(f'"{name}" has to be a JSON object')
     if operation_name is not None and not isinstance(operation_name, str):
         raise InvalidPayload('"operationName" has to be a string')
