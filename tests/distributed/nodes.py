@@ -38,8 +38,11 @@ async def run_rollcall(url: str, *arguments: str) -> None:
 
 
 @asynccontextmanager
-async def running_node(folder: Path, url: str, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Run `rollcall serve`, and yield an admin's client of it; its log is the file `node-PORT.log` in the folder."""
+async def running_process(folder: Path, url: str, **settings: str) -> AsyncIterator[tuple[httpx.AsyncClient, int]]:
+    """Run `rollcall serve`, yield an admin's client and the process id, and kill it when the block ends.
+
+    Its log is the file `node-PORT.log` in the folder.
+    """
     port = free_port()
     env = {**ENVIRONMENT, "PATH": os.environ["PATH"], "DATABASE_URL": url, **settings}
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -49,11 +52,18 @@ async def running_node(folder: Path, url: str, **settings: str) -> AsyncIterator
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=90) as client:
             await until_healthy(client)
-            yield client
+            yield client, process.pid
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.communicate()
+
+
+@asynccontextmanager
+async def running_node(folder: Path, url: str, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Run a process as `running_process` does, and yield only the client."""
+    async with running_process(folder, url, **settings) as (client, _):
+        yield client
 
 
 @asynccontextmanager

@@ -1,6 +1,8 @@
 """Where events may be missing, or come from another server, the feed says so, and recovers without a restart."""
 
 import asyncio
+import sys
+import time
 
 import pytest
 
@@ -76,6 +78,27 @@ async def test_old_events_are_deleted_part_by_part(restored_db, capturing, monke
         await write(restored_db, NEXT_GENERATION)
         await capturing.delete_old()
 
+    assert await count_events(restored_db) == 0
+
+
+@pytest.mark.nightly
+async def test_a_million_events_that_nobody_reads_are_deleted(restored_db, capturing):
+    position = await capturing.position()
+    xid = "0" if restored_db.database.dialect == "sqlite" else "pg_current_xact_id()::text::bigint"
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)"
+    await write(
+        restored_db,
+        f'INSERT INTO rollcall_events (xid, collection, "key", action) {numbers} '
+        f"SELECT {xid}, 'directus_users', '{ADA}', 'update' FROM n;",
+    )
+    batch = await capturing.read(position)
+    for _ in range(2):
+        await write(restored_db, NEXT_GENERATION)
+        began = time.monotonic()
+        await capturing.delete_old()
+        sys.stdout.write(f"deleted in {time.monotonic() - began:.1f} s\n")
+
+    assert batch.incomplete
     assert await count_events(restored_db) == 0
 
 
