@@ -70,6 +70,20 @@ async def test_events_of_another_server_are_neither_read_nor_kept(restored_db, c
     assert await count_events(restored_db, f"xid = {FOREIGN}") == 0
 
 
+async def test_generations_end_although_the_clock_has_been_set_back(restored_db, capturing):
+    await write(restored_db, TITLE.format("before", ADA))
+    position = await capturing.position()
+    ahead = position.at + 36_000
+    await write(restored_db, f"UPDATE rollcall_event_capture SET generation_at = {ahead}, pruned_until = {ahead};")
+    await capturing.delete_old()
+    await write(restored_db, NEXT_GENERATION)
+    await capturing.delete_old()
+    later = position._replace(at=position.at + 2 * events.MARGIN_SECONDS)
+
+    assert not (await capturing.read(later)).incomplete
+    assert await count_events(restored_db) == 0
+
+
 async def test_old_events_are_deleted_part_by_part(restored_db, capturing, monkeypatch):
     monkeypatch.setattr(events, "PRUNE_SIZE", 2)
     for number in range(5):

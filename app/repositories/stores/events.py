@@ -156,13 +156,15 @@ _IS_COMPLETE = {
 """Whether no transaction of this database is running that began before the lease; one of another counts for nothing."""
 _NEXT_GENERATION = {
     dialect: _bound(
-        "UPDATE rollcall_event_capture SET pruned_until = generation_at, pruned_mark = generation_mark, "
+        "UPDATE rollcall_event_capture SET pruned_mark = generation_mark, "
+        f"pruned_until = CASE WHEN generation_at > {_NOW[dialect]} THEN {_NOW[dialect]} ELSE generation_at END, "
         f"generation_mark = {_MARK[dialect]}, generation_at = {_NOW[dialect]} "
-        f"WHERE generation_at <= {_NOW[dialect]} - :seconds RETURNING pruned_mark",
+        f"WHERE generation_at <= {_NOW[dialect]} - :seconds OR generation_at > {_NOW[dialect]} RETURNING pruned_mark",
         seconds=BigInteger,
     )
     for dialect in DIALECTS
 }
+"""Begins the next generation. One in the future is over too, as the clock has been set back."""
 _PRUNE = {
     dialect: _bound(
         "DELETE FROM rollcall_events WHERE id IN (SELECT id FROM rollcall_events "
