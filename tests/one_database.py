@@ -13,6 +13,7 @@ DIRECTORIES = (
     "cli",
     "compat",
     "custom_fields",
+    "deletion",
     "directus",
     "extensions",
     "files",
@@ -34,24 +35,33 @@ DIRECTORIES = (
 
 The others test SQL, types, transactions or security: there only tests marked with `one_database` do.
 """
+CASE_DIRECTORIES = ("db", "realtime", "security", "writes")
+"""Directories in which the tests with several cases run each case on one database by default.
+
+In all other directories each case runs on both, because it tests SQL or types.
+"""
 DATABASE = re.compile(r"(?<=[\[-])(?:sqlite|postgresql)(?=[\]-])")
 
 
 def mark_other_database(items: Sequence[pytest.Item]) -> None:
-    """Mark the tests that do not run by default because the same ones run on the other database.
+    """Mark the cases that do not run by default because the same ones run on the other database.
 
-    Which one a test runs on depends on its name, so that about half of the tests of each module run on each.
+    The cases of a test alternate between the databases. Which one the first case runs on depends on the test's name.
     """
-    pairs = defaultdict(list)
+    tests: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
-        if _needs_one_database(item) and len(DATABASE.findall(item.nodeid)) == 1:
-            pairs[DATABASE.sub("", item.nodeid)].append(item)
-    for name, pair in pairs.items():
-        if len(pair) == 2:
-            pair[crc32(name.encode()) % 2].add_marker(pytest.mark.other_database)
+        if len(DATABASE.findall(item.nodeid)) == 1:
+            tests[item.nodeid.partition("[")[0]][DATABASE.sub("", item.nodeid)].append(item)
+    for name, cases in tests.items():
+        pairs = [sorted(case, key=lambda item: item.nodeid) for case in cases.values() if len(case) == 2]
+        if pairs and _alternates(pairs[0][0], len(pairs)):
+            for number, pair in enumerate(pairs, crc32(name.encode())):
+                pair[number % 2].add_marker(pytest.mark.other_database)
 
 
-def _needs_one_database(item: pytest.Item) -> bool:
+def _alternates(item: pytest.Item, cases: int) -> bool:
     if item.get_closest_marker("both_databases"):
         return False
-    return bool(item.get_closest_marker("one_database")) or item.nodeid.split("/")[1] in DIRECTORIES
+    directory = item.nodeid.split("/")[1]
+    needs_one = item.get_closest_marker("one_database") is not None or directory in DIRECTORIES
+    return needs_one or (directory in CASE_DIRECTORIES and cases > 1)

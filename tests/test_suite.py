@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CONNECTIONS_PER_PROCESS, HAS_POSTGRESQL, connection_shortage, count_free_connections
-from tests.one_database import DIRECTORIES, mark_other_database
+from tests.one_database import CASE_DIRECTORIES, DIRECTORIES, mark_other_database
 
 ROOT = Path(__file__).parent
 
@@ -49,18 +49,28 @@ def pairs(path):
     return [f"{path}::test_it[{database}-{number}]" for number in range(20) for database in ("sqlite", "postgresql")]
 
 
-def test_a_test_that_needs_one_database_runs_on_one_and_a_file_uses_both():
-    names = selected(*pairs(f"tests/{DIRECTORIES[0]}/test_a.py"))
+@pytest.mark.parametrize("directory", [DIRECTORIES[0], CASE_DIRECTORIES[0]])
+def test_the_cases_of_a_test_alternate_between_the_databases(directory):
+    names = selected(*pairs(f"tests/{directory}/test_a.py"))
 
     assert [name.split("-")[1] for name in names] == [f"{number}]" for number in range(20)]
-    assert {name.split("[")[1].split("-")[0] for name in names} == {"sqlite", "postgresql"}
+    databases = [name.split("[")[1].split("-")[0] for name in names]
+    assert {tuple(databases[::2]), tuple(databases[1::2])} == {("sqlite",) * 10, ("postgresql",) * 10}
+
+
+@pytest.mark.parametrize(("directory", "count"), [(DIRECTORIES[0], 1), (CASE_DIRECTORIES[0], 2), ("policy", 2)])
+def test_a_test_without_cases_runs_on_one_database_only_in_some_directories(directory, count):
+    path = f"tests/{directory}/test_a.py::test_it"
+    assert len(selected(f"{path}[sqlite]", f"{path}[postgresql]")) == count
 
 
 @pytest.mark.parametrize(
     ("path", "markers", "count"),
     [
-        ("tests/db/test_a.py", (), 40),
-        ("tests/db/test_a.py", ("one_database",), 20),
+        ("tests/policy/test_a.py", (), 40),
+        ("tests/policy/test_a.py", ("one_database",), 20),
+        (f"tests/{CASE_DIRECTORIES[0]}/test_a.py", (), 20),
+        (f"tests/{CASE_DIRECTORIES[0]}/test_a.py", ("both_databases",), 40),
         (f"tests/{DIRECTORIES[0]}/test_a.py", ("both_databases",), 40),
         (f"tests/{DIRECTORIES[0]}/test_a.py", ("both_databases", "one_database"), 40),
     ],
@@ -79,6 +89,6 @@ def test_a_test_without_its_like_on_the_other_database_always_runs(parameters):
     assert selected(*names) == names
 
 
-@pytest.mark.parametrize("directory", DIRECTORIES)
+@pytest.mark.parametrize("directory", DIRECTORIES + CASE_DIRECTORIES)
 def test_the_directories_whose_tests_need_one_database_exist(directory):
     assert list((ROOT / directory).glob("test_*.py"))

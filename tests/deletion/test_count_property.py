@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -11,6 +12,8 @@ from app.flows.user_deletion import DeletionOptions, delete_users
 from tests.base_data import uid
 from tests.deletion.conftest import ADA, PROJECT_ROWS, SAM, VI
 from tests.deletion.database import read_content
+
+pytestmark = pytest.mark.both_databases
 
 USERS = [VI, SAM, uid("kit")]
 user_or_none = st.sampled_from([*USERS, None])

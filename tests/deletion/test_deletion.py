@@ -176,6 +176,7 @@ async def test_others_than_admins_count_only_what_they_may_read(blocked):
     ]
 
 
+@pytest.mark.both_databases
 async def test_others_than_admins_may_not_reassign_and_learn_no_table(blocked):
     await grant_deletion(blocked)
     ed = blocked.directory(caller("ed"))

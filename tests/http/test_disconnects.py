@@ -18,8 +18,6 @@ from tests.db.test_read_pool import ONE
 from tests.http.test_export import listening
 from tests.http.test_graphql import ADA, PATH
 
-pytestmark = pytest.mark.both_databases
-
 NO_LIMITS = {"db_statement_timeout": 60, "db_write_statement_timeout": 60, "db_transaction_timeout": 60}
 LONG_QUERY = {"sort": [DEEP_SORT], "limit": 1}
 READ = f'{{ users(sort: ["{DEEP_SORT}"], limit: 1) {{ id }} again: users(sort: ["-{DEEP_SORT}"], limit: 1) {{ id }} }}'

@@ -8,8 +8,6 @@ import pytest
 from tests.http.test_disconnects import READ, send, serving, wait_until_running
 from tests.http.test_graphql import ADA, PATH
 
-pytestmark = pytest.mark.both_databases
-
 POOL_SIZE = 4
 REQUESTS = {
     "GraphQL": {"query": READ},

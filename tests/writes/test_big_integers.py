@@ -11,6 +11,8 @@ from app.graphql.schema import schema
 from tests.base_data import caller, uid
 from tests.http.test_graphql import ADA, PATH
 
+pytestmark = pytest.mark.both_databases
+
 ADMIN = caller("ada")
 A, B, C, EMPTY = (uid(f"file-{name}") for name in "abcd")
 LARGEST, BEYOND_53_BITS = 2**63 - 1, 2**53 + 1

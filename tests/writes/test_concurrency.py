@@ -12,6 +12,8 @@ from app.db.models import Access, Activity, Role, User
 from app.testing import open_system
 from tests.base_data import caller, uid
 
+pytestmark = pytest.mark.both_databases
+
 ADA, ZOE = caller("ada"), Caller(user=uid("zoe"))
 REPETITIONS = 5
 

@@ -7,6 +7,8 @@ from tests.base_data import uid
 from tests.http.test_graphql import ADA, PATH
 from tests.writes.editors import checksum
 
+pytestmark = pytest.mark.both_databases
+
 VI, SAM, ROLE, STAFF, NEW, NOWHERE = (
     uid("vi"),
     uid("sam"),

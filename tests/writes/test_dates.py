@@ -9,6 +9,8 @@ from tests.db.test_bootstrap_and_import import exported
 from tests.http.test_graphql import ADA, PATH, bearer
 from tests.writes.conftest import run_sql
 
+pytestmark = pytest.mark.both_databases
+
 ZERO, LAST = "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"
 ACCEPTED = {
     # sent                               received

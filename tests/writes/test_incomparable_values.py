@@ -8,6 +8,8 @@ from tests.base_data import caller, make_access, make_policy, make_user, uid
 from tests.logs import captured_logs
 from tests.writes.editors import make_permission
 
+pytestmark = pytest.mark.both_databases
+
 OWN_DATE = "$CURRENT_USER.last_access"
 EARLY, LATE = "2023-06-01T00:00:00Z", "2025-06-01T00:00:00Z"
 BEFORE, AFTER = {"last_access": {"_lt": OWN_DATE}}, {"last_access": {"_gt": OWN_DATE}}
