@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self
 
 import structlog
-from sqlalchemy import URL, ClauseElement
+from sqlalchemy import URL, BindParameter, ClauseElement
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -32,7 +32,7 @@ from app.db.engine import (
 )
 from app.db.postgresql import CONNECT_TIMEOUT_SECONDS, UNREACHABLE
 from app.db.resource_pool import Owner, ResourcePool
-from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
+from app.db.statement import EMPTY_BINDINGS, CompiledStatement, ParameterFactory, compile_statement, value_factory
 from app.tracing.tracer import Tracer
 
 TEXT_SEARCH = " LIKE "
@@ -130,6 +130,10 @@ class ReadPool:
     def compile(self, clause: ClauseElement) -> CompiledStatement:
         """Compile a SQLAlchemy statement for this database."""
         return compile_statement(clause, self._engine.dialect)
+
+    def value_factory(self, parameter: BindParameter[Any]) -> ParameterFactory:
+        """Return a function that makes the value of a bound parameter, in the form this database's driver takes."""
+        return value_factory(parameter, self._engine.dialect)
 
     async def fetch(self, clause: ClauseElement, bindings: Bindings = EMPTY_BINDINGS, owner: Owner = None) -> Row:
         """Run a SQLAlchemy statement and return its one row; raises as `fetch_one` does."""

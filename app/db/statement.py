@@ -79,6 +79,15 @@ def _compile(clause: ClauseElement, dialect: Dialect) -> CompiledStatement:
     return CompiledStatement(compiled.string, parameters, tuple(constants), tuple(factories.items()))
 
 
+def value_factory(parameter: BindParameter[Any], dialect: Dialect) -> ParameterFactory:
+    """Return a function that makes the value of a bound parameter for one request, in the driver's form."""
+    value, encode = parameter.value, parameter.type.dialect_impl(dialect).bind_processor(dialect)
+    if any(True for _ in sources_of([value])):
+        return _parameter_factory(value, encode)
+    constant = value if encode is None else encode(value)
+    return lambda _: constant
+
+
 def _parameter_factory(value: Any, encode: Encoder | None) -> ParameterFactory:
     if isinstance(value, BoundParameter) and TRUSTED_SOURCES.issuperset(value.sources) and _is_identity(encode, value):
         return itemgetter(*value.sources)

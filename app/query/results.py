@@ -1,6 +1,6 @@
 """Decoders that turn the JSON of a statement into rows under their response keys."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import orjson
@@ -53,6 +53,25 @@ def row_decoder(read: ScopedRead | ScopedAggregation) -> Callable[[str | bytes],
         return orjson.loads
     decode = _rows_decoder(read)
     return lambda text: decode(orjson.loads(text))
+
+
+def object_decoder(read: ScopedRead) -> Callable[[Any], Row]:
+    """Return a function that turns the parsed JSON of one row of a read's statement into a row."""
+    return _unchanged if is_database_json(read) else _object_decoder(read)
+
+
+def response_format(read: ScopedRead) -> Hashable:
+    """Return what decides how rows are decoded: reads with equal ones have the same decoder."""
+    return read.output_fields, tuple(map(_cell_format, read.cells))
+
+
+def _cell_format(cell: Cell) -> Hashable:
+    match cell:
+        case ToOneCell(_, read) | ToManyCell(_, read):
+            return type(cell).__name__, response_format(read)
+        case Value(Operand(field, _, masked, function)):
+            return field, masked, function
+    return type(cell).__name__
 
 
 def _rows_decoder(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], list[Any]]:

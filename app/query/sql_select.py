@@ -75,7 +75,7 @@ def build_select(read: ScopedRead | ScopedAggregation, *, keys_first: bool | Non
     the database reads only what it needs to filter and sort, often from an index alone. The result is the same. By
     default it does if the offset is known and far.
     """
-    row, encode_row = read.collection.table.alias(), _encode_object if is_database_json(read) else _encode_array
+    row, encode_row = read.collection.table.alias(), row_encoder(read)
     if not isinstance(read, ScopedRead):
         return cast(_select_groups(read, row, encode_row), Text)
     if keys_first is None:
@@ -92,6 +92,11 @@ def bound_offset(read: ScopedRead | ScopedAggregation) -> BoundParameter | None:
     """Return the offset of a page if each request has its own, so that some may be far."""
     is_page = isinstance(read, ScopedRead) and read.limit is not None
     return read.offset if is_page and isinstance(read.offset, BoundParameter) else None
+
+
+def row_encoder(read: ScopedRead | ScopedAggregation) -> RowEncoder:
+    """Return what builds the JSON of a row: the response's object if the database can build it, else an array."""
+    return _encode_object if is_database_json(read) else _encode_array
 
 
 def _encode_array(read: ScopedRead | ScopedAggregation, values: Sequence[Expression]) -> Expression:
@@ -139,7 +144,7 @@ def _select_rows(
     keys_first: bool = False,
 ) -> Expression:
     """Return the aggregated rows of the root or of a to-many relation, which `relation` links to its `outer` row."""
-    column_list = _ColumnList(row, encode_row)
+    column_list = ColumnList(row, encode_row)
     readers = column_list.add_cells(read.cells, row)
     order = [sort_key(key, row) for key in read.order]
     where = [join_condition(relation, outer, row)] if relation and outer is not None else []
@@ -168,7 +173,7 @@ def _limit(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[An
     return rows.limit(limit).offset(None if offset is None else literal(offset, BigInteger()))
 
 
-class _ColumnList:
+class ColumnList:
     """The columns of one list's subquery, and its source with the to-one relations joined for them."""
 
     def __init__(self, row: FromClause, encode_row: RowEncoder) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import RollcallError
 from app.flows.realtime.hub import RealtimeHub
-from app.repositories.stores.events import EventBatch
+from app.repositories.stores.events import EventBatch, EventStore
 from tests.policy.strategies import IPS, USERS, directories, replace
 from tests.policy.test_property import PLAIN, reference_and_caller
 
@@ -34,8 +34,8 @@ class Sink:
 class Feed:
     """Hands the hub the events since the last call, as the event feed does in the background."""
 
-    def __init__(self, hub, store):
-        self.hub, self.store, self.position = hub, store, None
+    def __init__(self, hub):
+        self.hub, self.store = hub, EventStore(hub.services)
 
     async def start(self):
         await self.store.renew_capture()
@@ -95,9 +95,10 @@ async def test_a_subscription_is_sent_the_difference_that_each_commit_makes(scra
     fields = [field for field in PLAIN[name] if reference.allowed(name, field)]
     await replace(scratch_db, tables)
     hub, sink = RealtimeHub(scratch_db.services), Sink()
-    feed = Feed(hub, hub._store)
+    feed = Feed(hub)
     await feed.start()
     member = await hub.join(caller, sink.end)
+    await feed.deliver()
     try:
         await hub.subscribe(member, await query_of(scratch_db, name, fields, caller), sink)
     except RollcallError:

@@ -33,7 +33,7 @@ async def subscribe(hub, member, sink):
 
 
 async def test_a_subscription_waits_for_a_position_from_after_a_pause(hub):
-    feed, sink = Feed(hub, hub._store), Sink()
+    feed, sink = Feed(hub), Sink()
     await feed.start()
     hub.leave(await joined(hub, VI, sink))
     await feed.deliver()  # a batch that was being read when the last member left
@@ -48,7 +48,7 @@ async def test_a_subscription_waits_for_a_position_from_after_a_pause(hub):
 
 
 async def test_events_are_read_while_a_token_is_renewed(hub, restored_db):
-    feed, sink = Feed(hub, hub._store), Sink()
+    feed, sink = Feed(hub), Sink()
     await feed.start()
     member, other = await joined(hub, VI, sink), await joined(hub, ADA, sink)
     await feed.deliver()
@@ -79,7 +79,7 @@ async def test_a_withdrawn_right_is_noticed_when_the_delivery_is_repeated(restor
     without_queue = restored_db.settings.model_copy(update={"db_queue_size": 0})
     async with open_system(without_queue) as system:
         hub, sink = RealtimeHub(system.services), Sink()
-        feed = Feed(hub, hub._store)
+        feed = Feed(hub)
         await feed.start()
         member = await joined(hub, VI, sink)
         await feed.deliver()

@@ -2,10 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import TypeVar
 
 import structlog
 
@@ -13,14 +12,16 @@ from app.core.caller import Caller
 from app.core.cancellation import background_task
 from app.core.errors import InvalidCredentials, RollcallError, SchemaChanged, ServiceUnavailable, TwoFactorSetupRequired
 from app.db.resource_pool import ResourcePool
+from app.flows.realtime.delivery import SUBSCRIBE_AGAIN, Delivery, parts
 from app.flows.realtime.feed import EventFeed
 from app.flows.realtime.membership import HubMember, ReadBuilder, Subscription
-from app.flows.realtime.view import ChangeSink, View, ViewChange
+from app.flows.realtime.view import UPDATE, ChangeList, ChangeSink, View, ViewChange
+from app.flows.realtime.view_registry import Events, ViewRegistry
 from app.policy.rules import Access
-from app.query.scoped import ScopedRead
-from app.repositories.live_query import LiveQuery, LiveRows
+from app.repositories.live_query import LiveQuery
+from app.repositories.live_reader import LiveReader
 from app.repositories.services import Services
-from app.repositories.stores.events import OWNED, EventBatch, EventStore
+from app.repositories.stores.events import OWNED, EventBatch
 
 MAX_ATTEMPTS = 5
 """How often rows are read again because rights have changed meanwhile."""
@@ -36,9 +37,6 @@ WAITING_SECONDS = 60.0
 TOO_MANY_WAITING = "Too many subscriptions are waiting to be started; try again later"
 STARTING = "Realtime is starting; try again later"
 STOPPING = "The server is stopping; connect again"
-SUBSCRIBE_AGAIN = "Changes may have been missed; subscribe again"
-
-T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -46,13 +44,12 @@ log = structlog.get_logger(__name__)
 class RealtimeHub:
     """Delivers the changes of all subscriptions of one process.
 
-    Everything that it does with views happens one after the other. Before a change is sent, the statement that read it
-    has shown that the rights of its receivers were the ones it was scoped with.
+    Everything that it does with views happens one after the other.
     """
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._feed, self._store = EventFeed(services, self._handle), EventStore(services)
+        self._feed = EventFeed(services, self._handle)
         self._lock, self._positioned = asyncio.Lock(), asyncio.Event()
         self._mark, self._version, self._is_draining = "", "", False
         self._starts = ResourcePool(
@@ -62,8 +59,8 @@ class RealtimeHub:
         self._members: set[HubMember] = set()
         self._paused: set[HubMember] = set()
         """Members whose token has expired. Events are read for them too, so that none is missed when they resume."""
-        self._views: dict[ScopedRead, set[Subscription]] = {}
-        self._max_rows = services.settings.websockets_max_rows
+        self._views, self._max_rows = ViewRegistry(), services.settings.websockets_max_rows
+        self._delivery = Delivery(self._views, LiveReader(services, self._max_rows + 1), self._recheck)
         self.refresh_services: Callable[[], Awaitable[None]] | None = None
         """Loads the fields of the directory if they have changed, and calls `use_services`."""
 
@@ -76,6 +73,7 @@ class RealtimeHub:
     def use_services(self, services: Services) -> None:
         """Use the services of another registry. Every connection ends, because its queries are of the earlier one."""
         self._services = services
+        self._delivery.reader = LiveReader(services, self._max_rows + 1)
         for member in tuple(self._members):
             member.close(ServiceUnavailable(SUBSCRIBE_AGAIN))
 
@@ -127,9 +125,8 @@ class RealtimeHub:
         self._members.discard(member)
         self._paused.add(member)
         for subscription in member.subscriptions:
-            if not subscription.view.is_open:
-                subscription.seen = dict(subscription.view.rows)
-            self._detach(subscription)
+            subscription.pause()
+            self._views.detach(subscription)
 
     async def resume(self, member: HubMember, caller: Caller) -> None:
         """Continue a paused member with new credentials, and send what has changed meanwhile; raises as `join`."""
@@ -143,7 +140,7 @@ class RealtimeHub:
                 try:
                     await self._attach_again(subscription)
                 except RollcallError as error:
-                    self._end(subscription, error)
+                    self._delivery.end(subscription, error)
 
     async def _attach_again(self, subscription: Subscription) -> None:
         view = await self._loaded_view(subscription.build, subscription.member.access)
@@ -155,10 +152,9 @@ class RealtimeHub:
     async def _attach(self, subscription: Subscription, view: View, seen: dict[str, int]) -> None:
         """Attach a subscription to another view, and send the difference to what it has seen."""
         changes = await self._difference(seen, view)
-        subscription.view = view
-        self._views.setdefault(view.query.scope.rows, set()).add(subscription)
+        self._views.attach(subscription, view)
         if changes:
-            subscription.sink.send(changes)
+            subscription.sink.send(ChangeList(changes))
 
     async def subscribe(self, member: HubMember, build: ReadBuilder, sink: ChangeSink) -> Subscription:
         """Return a subscription, which is sent what changes from now on; callers take turns.
@@ -194,41 +190,31 @@ class RealtimeHub:
                 if view is not None:
                     subscription = Subscription(member, build, sink, view)
                     member.subscriptions.add(subscription)
-                    self._views.setdefault(view.query.scope.rows, set()).add(subscription)
+                    self._views.attach(subscription, view)
                     return subscription
         raise ServiceUnavailable(SUBSCRIBE_AGAIN)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription without a message."""
         subscription.member.subscriptions.discard(subscription)
-        self._detach(subscription)
-
-    def _detach(self, subscription: Subscription) -> None:
-        key = subscription.view.query.scope.rows
-        subscribers = self._views.get(key, set())
-        subscribers.discard(subscription)
-        if not subscribers:
-            self._views.pop(key, None)
+        self._views.detach(subscription)
 
     async def _planned(self, build: ReadBuilder, access: Access) -> LiveQuery:
         """Return a query, planned beside the event loop."""
-
-        def plan() -> LiveQuery:
-            return LiveQuery(build(access), access, self._services, self._max_rows + 1)
-
-        return await self._services.planning.run(access.owner, plan)
+        reader = self._delivery.reader
+        return await self._services.planning.run(access.owner, lambda: reader.plan(build(access), access))
 
     async def _loaded_view(self, build: ReadBuilder, access: Access) -> View | None:
         """Return the view of a query, loaded; None if rights have changed while it was."""
         query = await self._planned(build, access)
-        if subscribers := self._views.get(query.scope.rows):
-            return next(iter(subscribers)).view
+        if view := self._views.get(query.key):
+            return view
         view = View(query, self._max_rows)
         if not view.is_open:
-            read = await query.read_all(self._mark)
-            if read.version != access.state.token:
+            rows, check = await self._delivery.reader.read_all(query, self._mark)
+            if check.version != access.state.token:
                 return None
-            view.load(read.rows)
+            view.load(rows)
         return view
 
     async def _handle(self, batch: EventBatch) -> None:
@@ -249,99 +235,20 @@ class RealtimeHub:
             events[event.collection].setdefault(event.key, event.action)
         everyone = batch.incomplete or rights_changed
         await self._recheck(self._members if everyone else self._concerned(events))
-        await self._deliver(events, everything=batch.incomplete)
+        if batch.incomplete:
+            await self._delivery.reset(self._views, self._mark)
+        else:
+            await self._delivery.deliver(events, self._mark)
 
-    def _concerned(self, events: dict[str, dict[str | None, str]]) -> Collection[HubMember]:
+    def _concerned(self, events: Events) -> Collection[HubMember]:
         """Return the members whose own rows, sessions or tokens events are about."""
         owners = {key for name in OWNED for key in events.get(name, ())}
         if None in owners:
             return self._members
-        return [member for member in self._members if member.access.user in owners]
-
-    async def _deliver(self, events: dict[str, dict[str | None, str]], *, everything: bool) -> None:
-        work: list[tuple[View, dict[str, str]]] = []
-        for view in self._current_views():
-            actions = None if everything else view.touches(events)
-            if actions is None and view.is_open:
-                self._end_all(view, ServiceUnavailable(SUBSCRIBE_AGAIN))
-            elif actions is None:
-                await self._refresh(view)
-            else:
-                if actions:
-                    work.append((view, actions))
-                if view.may_refresh:
-                    await self._refresh(view)
-        for part in _parts(work):
-            reads = await asyncio.gather(*(view.query.read(tuple(actions), self._mark) for view, actions in part))
-            for (view, actions), read in zip(part, reads, strict=True):
-                await self._send(view, actions, read)
-
-    async def _send(self, view: View, actions: dict[str, str], read: LiveRows) -> None:
-        """Send the changes of a view, once they are read with the current rights of its subscribers."""
-        for _ in range(MAX_ATTEMPTS):
-            outdated = self._outdated(view, read)
-            if not outdated:
-                self._publish(view, view.apply(actions, read.rows))
-                return
-            mark = await self._recheck_from_now(outdated)
-            read = await view.query.read(tuple(actions), mark)
-        self._end_all(view, ServiceUnavailable(SUBSCRIBE_AGAIN))
-
-    async def _refresh(self, view: View) -> None:
-        """Send every change of a view."""
-        mark = self._mark
-        for _ in range(MAX_ATTEMPTS):
-            started = monotonic()
-            read = await view.query.read_all(mark)
-            outdated = self._outdated(view, read)
-            if outdated:
-                mark = await self._recheck_from_now(outdated)
-                continue
-            try:
-                self._publish(view, view.refresh(read.rows, started))
-            except RollcallError as error:
-                self._end_all(view, error)
-            return
-        self._end_all(view, ServiceUnavailable(SUBSCRIBE_AGAIN))
-
-    def _outdated(self, view: View, read: LiveRows) -> list[HubMember]:
-        """Return the subscribers of a view whose rights may be others by now than those it was read with."""
-        members = {subscription.member for subscription in self._subscribers(view)}
-        return [
-            member
-            for member in members
-            if member.access.state.token != read.version or read.owners is None or member.access.user in read.owners
-        ]
-
-    def _publish(self, view: View, changes: Sequence[ViewChange]) -> None:
-        if changes:
-            for subscription in self._subscribers(view):
-                subscription.sink.send(changes)
-
-    def _end_all(self, view: View, error: RollcallError) -> None:
-        for subscription in tuple(self._subscribers(view)):
-            self._end(subscription, error)
-
-    def _end(self, subscription: Subscription, error: RollcallError) -> None:
-        self.unsubscribe(subscription)
-        subscription.sink.end(error)
-
-    def _subscribers(self, view: View) -> Iterable[Subscription]:
-        return self._views.get(view.query.scope.rows, ())
-
-    def _current_views(self) -> Iterator[View]:
-        for subscribers in tuple(self._views.values()):
-            if first := next(iter(subscribers), None):
-                yield first.view
-
-    async def _recheck_from_now(self, members: Collection[HubMember]) -> str:
-        """Check the rights of members; return a mark from before that, after which other events need another check."""
-        mark = (await self._store.position()).mark
-        await self._recheck(members)
-        return mark
+        return [member for member in self._members if member.access.user in owners] if owners else ()
 
     async def _recheck(self, members: Collection[HubMember]) -> None:
-        for part in _parts(tuple(members)):
+        for part in parts(tuple(members), CONCURRENT_READS):
             await asyncio.gather(*(self._revalidate_or_close(member) for member in part))
 
     async def _revalidate_or_close(self, member: HubMember) -> None:
@@ -364,18 +271,18 @@ class RealtimeHub:
             try:
                 await self._move(subscription)
             except RollcallError as error:
-                self._end(subscription, error)
+                self._delivery.end(subscription, error)
 
     async def _move(self, subscription: Subscription) -> None:
         """Move a subscription to the view of its caller's present rights, and send the difference."""
         old, access = subscription.view, subscription.member.access
         query = await self._planned(subscription.build, access)
-        if query.scope.rows == old.query.scope.rows:
+        if query.key == old.query.key:
             return
         new = await self._loaded_view(subscription.build, access)
         if new is None or new.is_open or old.is_open:
             raise ServiceUnavailable(SUBSCRIBE_AGAIN)
-        self._detach(subscription)
+        self._views.detach(subscription)
         await self._attach(subscription, new, old.rows)
 
     async def _difference(self, seen: dict[str, int], new: View) -> list[ViewChange]:
@@ -385,10 +292,10 @@ class RealtimeHub:
             raise ServiceUnavailable(SUBSCRIBE_AGAIN)
         if not changed:
             return gone
-        read = await new.query.read(changed, self._mark)
+        (rows,), _ = await self._delivery.reader.read([new.query], changed, self._mark)
         snapshot = View(new.query, self._max_rows)
         snapshot.rows = dict(seen)
-        return [*gone, *snapshot.apply(dict.fromkeys(changed, "update"), read.rows)]
+        return [*gone, *snapshot.apply(dict.fromkeys(changed, UPDATE), rows)]
 
     async def _tick_forever(self) -> None:
         while True:
@@ -406,9 +313,7 @@ class RealtimeHub:
         now, clock = monotonic(), self._services.clock
         due = [member for member in self._members if now >= member.revalidate_at or member.access.has_expired(clock)]
         await self._recheck(due)
-        for view in tuple(self._current_views()):
-            if view.may_refresh:
-                await self._refresh(view)
+        await self._delivery.refresh_due(self._mark)
 
 
 def _usable(access: Access) -> Access:
@@ -416,7 +321,3 @@ def _usable(access: Access) -> Access:
     if access.tfa_setup_required:
         raise TwoFactorSetupRequired
     return access
-
-
-def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + CONCURRENT_READS] for start in range(0, len(items), CONCURRENT_READS))

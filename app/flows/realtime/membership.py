@@ -1,16 +1,19 @@
 """Who is connected to the realtime hub, and which subscriptions they have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 
 from app.core.caller import Caller
 from app.core.errors import RollcallError
-from app.flows.realtime.view import ChangeSink, View
+from app.flows.realtime.view import CREATE, ChangeSink, View, ViewChange
 from app.policy.rules import Access
 from app.query.read import Read
 
 REVALIDATE_SECONDS = 30.0
 """How often the access of every member is checked, whether there are events or not: sessions end without any."""
+
+UNKNOWN = 0
+"""The digest of a row of which it is not known what has been shown."""
 
 ReadBuilder = Callable[[Access], Read]
 """Builds the query of a subscription for an access."""
@@ -23,6 +26,21 @@ class Subscription:
         self.member, self.build, self.sink, self.view = member, build, sink, view
         self.seen: dict[str, int] | None = None
         """What it had shown when it was paused."""
+
+    def pause(self) -> None:
+        """Note what it has shown; an open view knows nothing of that."""
+        if not self.view.is_open:
+            self.seen = dict(self.view.rows)
+
+    def forget(self, changes: Iterable[ViewChange]) -> None:
+        """Note that these changes have not been sent, because it was paused while others received them."""
+        if self.seen is None:
+            return
+        for action, key, _ in changes:
+            if action == CREATE:
+                self.seen.pop(str(key), None)
+            else:
+                self.seen[str(key)] = UNKNOWN
 
 
 class HubMember:

@@ -1,8 +1,8 @@
 """A view: what a live query has shown so far, and the changes from that to what it shows now."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from app.core.errors import LimitExceeded, RollcallError
 from app.policy.resolver import ROW_KEY
@@ -15,6 +15,8 @@ MIN_REFRESH_SECONDS = 1.0
 REFRESH_SHARE = 0.1
 """The part of the time that the refreshes of one view may take."""
 
+T = TypeVar("T")
+
 
 class ViewChange(NamedTuple):
     """A row that entered a view, changed in it, or left it; a row that left it has no data."""
@@ -24,10 +26,25 @@ class ViewChange(NamedTuple):
     data: Row | None
 
 
+class ChangeList(list[ViewChange]):
+    """Changes that many subscribers receive, and what was made of them for the first one."""
+
+    def __init__(self, changes: Iterable[ViewChange]) -> None:
+        super().__init__(changes)
+        self._cached: dict[Any, Any] = {}
+
+    def cached(self, key: Any, make: Callable[[], T]) -> T:
+        """Return what `make` has made for this key, the same for all subscribers."""
+        if key not in self._cached:
+            self._cached[key] = make()
+        value: T = self._cached[key]
+        return value
+
+
 class ChangeSink(Protocol):
     """Receives the changes of one subscription. No method may wait or fail."""
 
-    def send(self, changes: Sequence[ViewChange]) -> None:
+    def send(self, changes: ChangeList) -> None:
         """Take changes, which others receive as well."""
         ...
 
@@ -44,8 +61,7 @@ class View:
 
     def __init__(self, query: LiveQuery, max_rows: int) -> None:
         self.query, self._max_rows = query, max_rows
-        self.is_open = query.shows_everything
-        self.is_loaded = self.is_open
+        self.is_open = query.shape.shows_everything
         self.rows: dict[str, int] = {}
         self.needs_refresh = False
         self._next_refresh = 0.0
@@ -65,16 +81,10 @@ class View:
         if len(self.rows) > self._max_rows:
             self.rows = {}
             raise LimitExceeded("Rows of a subscription")
-        self.is_loaded = True
 
-    def touches(self, events: Mapping[str, Mapping[str | None, str]]) -> dict[str, str] | None:
-        """Return the first action for each row of this view's collection; None if every row may have changed."""
-        own = events.get(self.query.collection.name, {})
-        related = any(name in events for name in self.query.dependencies)
-        looked_up = not self.query.users.isdisjoint(events.get("directus_users", {}))
-        if not self.is_open and (related or looked_up):
-            self.needs_refresh = True
-        return None if None in own else {str(key): action for key, action in own.items()}
+    def may_have_shown(self, keys: Collection[str]) -> bool:
+        """Return whether the view has shown one of these rows, as far as it knows."""
+        return self.is_open or not self.rows.keys().isdisjoint(keys)
 
     def apply(self, actions: Mapping[str, str], rows: Iterable[Row]) -> list[ViewChange]:
         """Return the changes of the rows with these keys, of which the query now shows `rows`."""
