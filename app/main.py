@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 import structlog
 from starlette.routing import Router
@@ -24,7 +25,6 @@ from app.extensions.loading import Register, load_extensions
 from app.flows.access.expiry_job import AccessExpiryJob
 from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
-from app.flows.realtime.hub import RealtimeHub
 from app.flows.retention_job import RetentionJob
 from app.flows.service_metrics import OutboxMetrics, register_readings
 from app.graphql.schema import schema_for
@@ -53,13 +53,12 @@ from app.http.middleware import (
     Endpoint,
     HTTPMiddleware,
     MiddlewareOptions,
+    RequestLimiter,
     UploadEndpoint,
     hsts_headers,
     request_limiter,
 )
-from app.http.realtime.realtime_connections import RealtimeConnections
 from app.http.termination import drained_before_termination
-from app.http.websocket.gateway import WebSocketGateway
 from app.metrics.exporter import MetricsExporter
 from app.metrics.shared_folder import SharedFolder
 from app.passwords.hashers import create_hasher
@@ -71,6 +70,10 @@ from app.studio.addresses import ROOT as STUDIO
 from app.studio.endpoint import StudioEndpoint
 from app.tracing.tracer import Tracer
 from app.tracing.tracer_factory import create_tracer
+
+if TYPE_CHECKING:
+    from app.flows.realtime.hub import RealtimeHub
+    from app.http.websocket.gateway import WebSocketGateway
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
 UNKNOWN_SCHEMA = ""
@@ -101,7 +104,7 @@ class RollcallApp(HTTPMiddleware):
         authenticator: Authenticator,
         uploads: Mapping[str, UploadEndpoint] | None = None,
         build_endpoints: EndpointBuilder | None = None,
-        hub: RealtimeHub | None = None,
+        hub: "RealtimeHub | None" = None,
     ) -> None:
         self._hub = hub
         if hub is not None:
@@ -127,9 +130,7 @@ class RollcallApp(HTTPMiddleware):
                 (provider.name for provider in settings.auth_providers),
             ),
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
-            websockets=None
-            if hub is None
-            else WebSocketGateway(hub, authenticator, settings, limiter, RealtimeConnections(authenticator, settings)),
+            websockets=None if hub is None else _create_gateway(hub, authenticator, settings, limiter),
         )
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
 
@@ -210,7 +211,7 @@ def create_app(
     services = services.with_registry(BUILT_IN, UNKNOWN_SCHEMA)  # the first statement finds out what it is
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
     directus_cache_job, access_expiry_job = DirectusCacheJob(services), AccessExpiryJob(services)
-    hub = RealtimeHub(services) if settings.websockets_enabled else None
+    hub = _create_hub(services) if settings.websockets_enabled else None
     outbox_metrics = OutboxMetrics(services)
     register_readings(services)
     exporter = MetricsExporter(services.metrics, SharedFolder.from_environment())
@@ -254,6 +255,21 @@ def create_app(
     app_class = TracedApp if tracer.is_enabled else RollcallApp
     app = app_class(endpoints, Router(lifespan=lifespan), services, authenticator, uploads, build_endpoints, hub)
     return app
+
+
+def _create_hub(services: Services) -> "RealtimeHub":
+    from app.flows.realtime.hub import RealtimeHub  # noqa: PLC0415  # takes a MB that servers without realtime do not need
+
+    return RealtimeHub(services)
+
+
+def _create_gateway(
+    hub: "RealtimeHub", authenticator: Authenticator, settings: Settings, limiter: RequestLimiter | None
+) -> "WebSocketGateway":
+    from app.http.realtime.realtime_connections import RealtimeConnections  # noqa: PLC0415  # as above
+    from app.http.websocket.gateway import WebSocketGateway  # noqa: PLC0415
+
+    return WebSocketGateway(hub, authenticator, settings, limiter, RealtimeConnections(authenticator, settings))
 
 
 @cache

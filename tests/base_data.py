@@ -9,7 +9,8 @@ from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
 from app.core.caller import Caller
-from app.core.hashing import HashCost, hash_password
+from app.core.hash_parameters import HashCost
+from app.core.hashing import hash_password
 
 Rows = dict[str, list[dict[str, Any]]]
 

@@ -15,7 +15,6 @@ from uvicorn.supervisors import Multiprocess
 
 from app.cli.connection_limit import ConnectionLimit
 from app.cli.http_protocol import HttpLimits, LimitedHttpProtocol
-from app.cli.websocket_protocol import LimitedWebSocketProtocol
 from app.core.config import Settings
 from app.metrics.shared_folder import FOLDER_VARIABLE, SharedFolder
 
@@ -68,6 +67,8 @@ def websocket_options(settings: Settings) -> dict[str, Any]:
     """Return uvicorn's options for WebSocket connections. Without compression, no message grows when it is read."""
     if not settings.websockets_enabled:
         return {"ws": "none"}
+    from app.cli.websocket_protocol import LimitedWebSocketProtocol  # noqa: PLC0415  # takes a MB of memory
+
     return {
         "ws": LimitedWebSocketProtocol,
         "ws_max_size": settings.websockets_max_message_size,

@@ -22,7 +22,7 @@ from pydantic_settings import (
 from app.core.auth_providers import load_providers, unencrypted_connections
 from app.core.env_file import ENCODING, ENV_FILE, find_misspelled, read_names
 from app.core.errors import OperatorError
-from app.core.hashing import MAX_PASSWORD_HISTORY, MAX_PASSWORD_LENGTH, HashCost
+from app.core.hash_parameters import MAX_PASSWORD_HISTORY, MAX_PASSWORD_LENGTH, HashCost
 from app.core.ip_addresses import ProxyTrust, parse_proxy_trust
 from app.core.passkey_settings import PasskeySettings, passkey_settings
 from app.core.provider_settings import PREFIX, ProviderSettings

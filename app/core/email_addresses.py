@@ -1,7 +1,5 @@
 """The spellings of an email address: an international domain is written in Unicode or, in ASCII, with `xn--`."""
 
-import idna
-
 MAX_LENGTH = 320
 """Longer texts are no email addresses (RFC 5321), and have no other spelling."""
 ASCII_PREFIX = "xn--"
@@ -28,7 +26,7 @@ def ascii_domain(domain: str) -> str:
     Raises:
         ValueError: The domain is invalid.
     """
-    return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    return domain if domain.isascii() else _encode(domain)
 
 
 def is_canonical_domain(domain: str) -> bool:
@@ -40,8 +38,16 @@ def _domain_spellings(domain: str) -> tuple[str, ...]:
     """Return the Unicode and the ASCII spelling of an international domain; empty for any other, or an invalid one."""
     if domain.isascii() and ASCII_PREFIX not in domain.lower():
         return ()
+    import idna  # noqa: PLC0415  # as in `_encode`
+
     try:
-        in_ascii = idna.encode(domain, uts46=True).decode()
+        in_ascii = _encode(domain)
         return idna.decode(in_ascii), in_ascii
     except UnicodeError:
         return ()
+
+
+def _encode(domain: str) -> str:
+    import idna  # noqa: PLC0415  # few domains are international
+
+    return idna.encode(domain, uts46=True).decode()

@@ -1,8 +1,9 @@
 """Password hashing in the format of Directus."""
 
 import warnings
-from dataclasses import dataclass
 from typing import Any
+
+from app.core.hash_parameters import DEFAULT_HASH_COST, MAX_PASSWORD_LENGTH, HashCost, has_hashable_length
 
 with warnings.catch_warnings():
     # passlib uses a deprecated attribute of argon2-cffi and imports a deprecated module of the standard library
@@ -12,30 +13,6 @@ with warnings.catch_warnings():
 
     _hasher: Any = argon2
     _hasher.set_backend("argon2_cffi")  # loads the backend here, where its warnings are ignored
-
-MAX_PASSWORD_LENGTH = 1024
-MAX_PASSWORD_HISTORY = 24
-"""With how many passwords a new one can be compared; each comparison takes as long as a login."""
-
-
-@dataclass(frozen=True, slots=True)
-class HashCost:
-    """The cost of hashing a password; the defaults are those of Directus."""
-
-    memory: int = 65536
-    """KiB of memory."""
-    time: int = 3
-    """Passes over the memory."""
-    parallelism: int = 4
-    """Threads."""
-
-
-DEFAULT_HASH_COST = HashCost()
-
-
-def has_hashable_length(password: str) -> bool:
-    """Return whether a password has 1 to 1,024 characters."""
-    return 1 <= len(password) <= MAX_PASSWORD_LENGTH
 
 
 def hash_password(password: str, cost: HashCost = DEFAULT_HASH_COST) -> str:

@@ -13,7 +13,6 @@ from app.core.errors import ServiceUnavailable
 from app.core.lifecycle import Phase
 from app.db.read_pool import POOL_EXHAUSTED
 from app.mail.message import DeliveryError
-from app.mail.transport import SmtpTransport
 from app.repositories.project_settings import read_project_settings
 from app.repositories.services import Services
 
@@ -98,6 +97,8 @@ async def _check_dependencies(services: Services) -> dict[str, list[dict[str, An
         checks["redis:responseTime"] = "cache", services.rates.check_available
     checks[f"storage:{settings.storage_location}:responseTime"] = "objectstore", services.storage.check
     if settings.email_transport == "smtp":
+        from app.mail.smtp import SmtpTransport  # noqa: PLC0415  # takes a MB of memory
+
         checks["email:connection"] = "email", SmtpTransport(settings).check
     results = await asyncio.gather(*(_run_check(component, check) for component, check in checks.values()))
     return {name: [result] for name, result in zip(checks, results, strict=True)}

@@ -60,4 +60,4 @@ def limits(services: Services) -> dict[str, Any]:
 
 
 def _rate_fields(rate: Rate | None) -> dict[str, int] | Literal[False]:
-    return {"points": rate.amount, "duration": rate.get_expiry()} if rate else False
+    return {"points": rate.amount, "duration": rate.seconds} if rate else False

@@ -4,7 +4,7 @@ import re
 import secrets
 
 from app.core.errors import Forbidden, InvalidPayload
-from app.core.hashing import MAX_PASSWORD_LENGTH, has_hashable_length
+from app.core.hash_parameters import MAX_PASSWORD_LENGTH, has_hashable_length
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 

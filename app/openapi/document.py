@@ -1,9 +1,8 @@
 """The OpenAPI document: the endpoints and fields that a caller may use."""
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import orjson
 
@@ -31,14 +30,10 @@ class DocumentOptions(NamedTuple):
     session_cookie_name: str
     password_login: bool
 
-
-async def openapi(visibility: SchemaVisibility, settings: Settings) -> bytes:
-    """Return the document as JSON for callers with this visibility.
-
-    Rendering takes milliseconds, so a thread does it.
-    """
-    options = DocumentOptions(settings.public_url, settings.session_cookie_name, not settings.auth_disable_default)
-    return await asyncio.to_thread(render_document, visibility, options)
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return what the document depends on of these settings."""
+        return cls(settings.public_url, settings.session_cookie_name, not settings.auth_disable_default)
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from app.core.errors import ServiceUnavailable
-from app.core.hashing import DEFAULT_HASH_COST, HashCost
+from app.core.hash_parameters import DEFAULT_HASH_COST, HashCost
 from app.passwords.hashers import InProcessHasher, PasswordHasher
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from app.core.errors import ServiceUnavailable
-from app.core.hashing import HashCost, hash_password, verify_password
+from app.core.hash_parameters import HashCost
 from app.core.threads import lower_thread_priority
 from app.passwords.worker_client import HashWorker, WorkerExited
 
@@ -48,10 +48,14 @@ class InProcessHasher:
     """Hashes on the calling thread. On Linux it lowers that thread's priority for good."""
 
     def hash(self, password: str, cost: HashCost) -> str:
+        from app.core.hashing import hash_password  # noqa: PLC0415  # takes 2 MB of memory that only workers need
+
         lower_thread_priority()
         return hash_password(password, cost)
 
     def verify(self, password: str, hashed: str) -> bool:
+        from app.core.hashing import verify_password  # noqa: PLC0415  # as above
+
         lower_thread_priority()
         return verify_password(password, hashed)
 

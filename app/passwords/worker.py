@@ -1,9 +1,6 @@
-"""The worker process that hashes passwords for a server, by lines of JSON on its standard streams until they close.
+"""The worker process that hashes passwords for a server until its standard input closes.
 
-A request is `[id, password, [memory, time, parallelism]]` for a hash, or `[id, password, hash]` to verify it. The
-response `[id, result]` follows as soon as the result is known; it is null for a password that cannot be hashed. The
-first response has the id `READY` and means that the worker is ready. Passwords exist only in the pipe and in the
-worker's memory, and no error about them is written anywhere.
+Passwords exist only in the pipe and in the worker's memory, and no error about them is written anywhere.
 """
 
 import json
@@ -13,10 +10,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from app.core.hashing import HashCost, hash_password, verify_password
+from app.core.hash_parameters import HashCost
+from app.core.hashing import hash_password, verify_password
+from app.passwords.worker_protocol import READY
 
-READY = 0
-"""The id of the first response, which answers no request."""
 LOWEST_PRIORITY = 19
 
 

@@ -15,8 +15,7 @@ from typing import IO, Any
 import structlog
 
 import app
-from app.passwords import worker
-from app.passwords.worker import READY
+from app.passwords.worker_protocol import READY, WORKER_MODULE
 
 STARTUP_TIMEOUT_SECONDS = 20.0
 REQUEST_TIMEOUT_SECONDS = 60.0
@@ -39,7 +38,7 @@ class HashWorker:
     """
 
     def __init__(self) -> None:
-        command = [sys.executable, "-S", "-P", "-m", worker.__name__]
+        command = [sys.executable, "-S", "-P", "-m", WORKER_MODULE]
         self._process = subprocess.Popen(  # noqa: S603  # no part of the command is input
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
         )

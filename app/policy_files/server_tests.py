@@ -2,8 +2,6 @@
 
 from app.core.config import Settings
 from app.policy.expectations import PolicyTest
-from app.policy_files.expectation_reader import read_tests
-from app.policy_files.sources import load
 
 
 def load_policy_tests(settings: Settings) -> tuple[PolicyTest, ...]:
@@ -15,4 +13,9 @@ def load_policy_tests(settings: Settings) -> tuple[PolicyTest, ...]:
     Raises:
         DocumentError: A file cannot be read or is invalid.
     """
-    return tuple(read_tests(load(settings.policy_tests).tests, None)) if settings.policy_tests else ()
+    if settings.policy_tests is None:
+        return ()
+    from app.policy_files.expectation_reader import read_tests  # noqa: PLC0415  # few servers have tests
+    from app.policy_files.sources import load  # noqa: PLC0415  # as above
+
+    return tuple(read_tests(load(settings.policy_tests).tests, None))

@@ -1,14 +1,31 @@
 """The interface of rate-limit counters."""
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
-from limits import RateLimitItem
+if TYPE_CHECKING:
+    from limits import RateLimitItem
 
-Rate = RateLimitItem
-"""A number of requests within a number of seconds."""
 MonotonicClock = Callable[[], float]
 """Returns seconds since an arbitrary point in time."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A number of requests within a number of seconds; those of another name are counted separately."""
+
+    amount: int
+    seconds: int
+    name: str
+
+    @cached_property
+    def item(self) -> "RateLimitItem":
+        """The rate as the library of the counters represents it."""
+        from limits import RateLimitItemPerSecond  # noqa: PLC0415  # takes 2 MB; by default only registrations count
+
+        return RateLimitItemPerSecond(self.amount, self.seconds, self.name)
 
 
 class CounterBackend(Protocol):

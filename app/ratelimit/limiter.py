@@ -4,15 +4,12 @@ import time
 from datetime import timedelta
 from typing import Self
 
-from limits import RateLimitItemPerSecond
-
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings
 from app.core.errors import RequestsExceeded, ServiceUnavailable
 from app.core.ip_addresses import rate_limit_network
 from app.ratelimit.base import CounterBackend, MonotonicClock, Rate
 from app.ratelimit.memory import MemoryBackend
-from app.ratelimit.redis import RedisBackend
 
 UNKNOWN_CLIENT = "unknown"
 """The subject of all clients whose IP address is unknown."""
@@ -42,8 +39,13 @@ class RateLimiter:
         rates = configured_rates(settings)
         backend: CounterBackend = MemoryBackend(monotonic)
         if rates and settings.rate_limiter_store == "redis":
+            from app.ratelimit.redis import RedisBackend  # noqa: PLC0415  # importing redis takes a tenth of a second
+
             backend = RedisBackend(settings.redis, backend)
-        return cls(backend, rates, clock)
+        limiter = cls(backend, rates, clock)
+        if limiter.limits_requests:
+            import app.ratelimit.memory_storage  # noqa: F401, PLC0415  # loads the library, which takes 2 MB, before requests
+        return limiter
 
     @property
     def limits_requests(self) -> bool:
@@ -108,11 +110,7 @@ def configured_rates(settings: Settings) -> dict[str, Rate]:
             settings.rate_limiter_registration_duration,
         ),
     }
-    return {
-        name: RateLimitItemPerSecond(points, seconds, name)
-        for name, (enabled, points, seconds) in rates.items()
-        if enabled
-    }
+    return {name: Rate(points, seconds, name) for name, (enabled, points, seconds) in rates.items() if enabled}
 
 
 def is_per_process(settings: Settings) -> bool:

@@ -1,16 +1,15 @@
 """Rate-limit counters in this process' memory."""
 
 import time
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from limits.aio.storage import Storage
-from limits.aio.strategies import FixedWindowRateLimiter
-
-from app.core.cache import LRUCache
 from app.ratelimit.base import MonotonicClock, Rate
 
-MAX_WINDOWS = 65_536
-"""Windows stored at once; beyond that, those that have not been counted in for longest are dropped."""
-EMPTY_WINDOW = (0, 0.0)
+if TYPE_CHECKING:
+    from limits.aio.strategies import FixedWindowRateLimiter
+
+    from app.ratelimit.memory_storage import BoundedMemoryStorage
 
 
 class MemoryBackend:
@@ -19,13 +18,12 @@ class MemoryBackend:
     is_shared = False
 
     def __init__(self, monotonic: MonotonicClock = time.monotonic) -> None:
-        self._monotonic, self._storage = monotonic, BoundedMemoryStorage(monotonic)
-        self._limiter = FixedWindowRateLimiter(self._storage)
+        self._monotonic = monotonic
 
     async def hit(self, rate: Rate, *subject: str) -> float | None:
-        if await self._limiter.hit(rate, *subject):
+        if await self._limiter.hit(rate.item, *subject):
             return None
-        return await self._storage.get_expiry(rate.key_for(*subject)) - self._monotonic()
+        return await self._storage.get_expiry(rate.item.key_for(*subject)) - self._monotonic()
 
     async def accepts_writes(self) -> bool:
         return True
@@ -33,43 +31,14 @@ class MemoryBackend:
     async def dispose(self) -> None:
         """Do nothing: memory has no connections."""
 
+    @cached_property
+    def _storage(self) -> "BoundedMemoryStorage":
+        from app.ratelimit.memory_storage import BoundedMemoryStorage  # noqa: PLC0415  # see Rate.item
 
-class BoundedMemoryStorage(Storage):
-    """Windows in memory, at most `MAX_WINDOWS`. `limits`' own storage is unbounded and sweeps often."""
+        return BoundedMemoryStorage(self._monotonic)
 
-    STORAGE_SCHEME = None
+    @cached_property
+    def _limiter(self) -> "FixedWindowRateLimiter":
+        from limits.aio.strategies import FixedWindowRateLimiter  # noqa: PLC0415  # as above
 
-    def __init__(self, monotonic: MonotonicClock) -> None:
-        super().__init__()
-        self._monotonic = monotonic
-        self._windows: LRUCache[str, tuple[int, float]] = LRUCache(MAX_WINDOWS)
-
-    @property
-    def base_exceptions(self) -> tuple[type[Exception], ...]:
-        return ()
-
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        count, ends = self._window(key)
-        window = (count + amount, ends if count else self._monotonic() + expiry)
-        return self._windows.set(key, window)[0]
-
-    async def get(self, key: str) -> int:
-        return self._window(key)[0]
-
-    async def get_expiry(self, key: str) -> float:
-        return self._window(key)[1] or self._monotonic()
-
-    async def check(self) -> bool:
-        return True
-
-    async def reset(self) -> int:
-        count, self._windows = len(self._windows), LRUCache(MAX_WINDOWS)
-        return count
-
-    async def clear(self, key: str) -> None:
-        self._windows.discard(key)
-
-    def _window(self, key: str) -> tuple[int, float]:
-        """Return a window's count and when it ends; `EMPTY_WINDOW` if it has ended."""
-        window = self._windows.get(key, EMPTY_WINDOW)
-        return window if window[1] > self._monotonic() else EMPTY_WINDOW
+        return FixedWindowRateLimiter(self._storage)

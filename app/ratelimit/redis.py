@@ -6,6 +6,10 @@ from typing import Any
 import structlog
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from app.core.config import ConfigurationError
 from app.ratelimit.base import CounterBackend, Rate
@@ -29,12 +33,6 @@ class RedisBackend:
     is_shared = True
 
     def __init__(self, url: str, fallback: CounterBackend) -> None:
-        # Importing redis takes a tenth of a second, which is spent only if it is used.
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  # see above
-        from redis.asyncio.retry import Retry  # noqa: PLC0415  # see above
-        from redis.backoff import NoBackoff  # noqa: PLC0415  # see above
-        from redis.exceptions import RedisError  # noqa: PLC0415  # see above
-
         try:
             pool = BlockingConnectionPool.from_url(
                 url, max_connections=MAX_CONNECTIONS, timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
@@ -64,9 +62,9 @@ class RedisBackend:
         await self._redis.connection_pool.disconnect()
 
     async def _hit(self, rate: Rate, *subject: str) -> float | None:
-        if await self._limiter.hit(rate, *subject):
+        if await self._limiter.hit(rate.item, *subject):
             return None
-        key = self._storage.bridge.prefixed_key(rate.key_for(*subject))
+        key = self._storage.bridge.prefixed_key(rate.item.key_for(*subject))
         milliseconds: int = await self._redis.pttl(key)  # the storage's own get_expiry returns whole seconds
         return max(milliseconds, 0) / 1000
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.config import ConfigurationError, Settings, load_settings, setting_warnings, signing_secret
 from app.core.env_file import EnvFileError
-from app.core.hashing import HashCost
+from app.core.hash_parameters import HashCost
 
 VALUES = {  # name: text in the environment, value
     "ACCESS_TOKEN_TTL": ("7d", timedelta(days=7)),

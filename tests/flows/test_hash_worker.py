@@ -18,11 +18,13 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from app.core.errors import ServiceUnavailable
-from app.core.hashing import DEFAULT_HASH_COST, HashCost, hash_password, verify_password
+from app.core.hash_parameters import DEFAULT_HASH_COST, HashCost
+from app.core.hashing import hash_password, verify_password
 from app.db.models import User
-from app.passwords import worker, worker_client
+from app.passwords import worker_client
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import InProcessHasher, SubprocessHasher, create_hasher
+from app.passwords.worker_protocol import WORKER_MODULE
 from tests.base_data import CHEAP_HASH_COST, cheap_hash, uid
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import open_copy
@@ -112,7 +114,7 @@ async def test_the_worker_has_the_lowest_priority_and_exposes_no_secrets(hasher,
     usable = sorted(os.sched_getaffinity(0))
     assert sorted(os.sched_getaffinity(pid)) == usable[len(usable) // 2 :]
     assert "Max core file size        0                    0 " in read_proc(pid, "limits")
-    assert worker.__name__ in read_proc(pid, "cmdline")
+    assert WORKER_MODULE in read_proc(pid, "cmdline")
     for text in (PASSWORD, HASHED, "a secret that only tests know and use"):
         assert text not in read_proc(pid, "cmdline") + read_proc(pid, "environ")
     assert is_discarded(pid, 2)
@@ -216,7 +218,7 @@ async def test_cancelled_requests_leave_nothing_pending(hasher):
 
 BUSY_PARENT = """
 import sys, time
-from app.core.hashing import HashCost
+from app.core.hash_parameters import HashCost
 from app.passwords.worker_client import HashWorker
 from threading import Thread
 worker = HashWorker()
@@ -271,7 +273,7 @@ def workers_below(pid):
     """The workers among the descendants of a process."""
     threads = Path(f"/proc/{pid}/task").glob("*/children")
     children = [int(child) for thread in threads for child in thread.read_text().split()]
-    workers = [child for child in children if worker.__name__ in read_proc(child, "cmdline")]
+    workers = [child for child in children if WORKER_MODULE in read_proc(child, "cmdline")]
     return workers + [descendant for child in children for descendant in workers_below(child)]
 
 

@@ -22,7 +22,7 @@ from app.http.authentication import Authenticator
 from app.http.middleware import request_limiter
 from app.main import create_app
 from app.metrics.metrics import Metrics
-from app.ratelimit import memory
+from app.ratelimit import memory_storage
 from app.ratelimit.limiter import RateLimiter, is_per_process
 from tests.conftest import make_settings
 from tests.http.test_graphql import ADA, PATH
@@ -251,7 +251,7 @@ async def test_without_a_rate_for_requests_the_middleware_has_no_limiter(create_
 
 
 async def test_memory_drops_the_windows_that_were_not_counted_in_for_longest(create_limiter, monkeypatch):
-    monkeypatch.setattr(memory, "MAX_WINDOWS", 10)
+    monkeypatch.setattr(memory_storage, "MAX_WINDOWS", 10)
     limiter = create_limiter(**CLIENT | {"rate_limiter_points": 1})
     await limiter.check_request(IP)
     for network in range(100):

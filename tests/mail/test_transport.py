@@ -15,10 +15,9 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from app.core.config import Settings
-from app.mail import transport
 from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError
+from app.mail.smtp import SmtpTransport
 from app.mail.templating import RenderedMail
-from app.mail.transport import SmtpTransport
 from tests.mail.server import MailServer
 
 MAIL = OutgoingMail(
@@ -108,7 +107,7 @@ async def test_the_client_authenticates_if_a_user_is_configured(certificate, mon
 
 
 async def test_an_unresponsive_server_causes_a_timeout(monkeypatch):
-    monkeypatch.setattr(transport, "STEP_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("app.mail.smtp.STEP_TIMEOUT_SECONDS", 0.1)
 
     async def ignore(reader, writer):
         await reader.read()
@@ -123,7 +122,7 @@ async def test_an_unresponsive_server_causes_a_timeout(monkeypatch):
 
 
 async def test_a_mail_is_sent_even_if_quit_times_out(monkeypatch):
-    monkeypatch.setattr(transport, "QUIT_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("app.mail.smtp.QUIT_TIMEOUT_SECONDS", 0.1)
 
     class SlowQuit(MailServer):
         async def handle_QUIT(self, server, session, envelope):  # noqa: N802

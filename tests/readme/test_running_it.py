@@ -13,7 +13,8 @@ from sqlalchemy import inspect
 
 from app.core.config import load_settings
 from app.db.database import Database
-from app.mail.transport import SmtpTransport, create_transport
+from app.mail.smtp import SmtpTransport
+from app.mail.transport import create_transport
 from tests.compat.replay import free_port, temporary_database, wait_until_ready
 from tests.conftest import HAS_POSTGRESQL
 from tests.readme.pages import create_checkout, page, run_shell, running_server, section, snippets

@@ -7,7 +7,8 @@ import time
 import pytest
 from sqlalchemy import update
 
-from app.core.hashing import DEFAULT_HASH_COST, hash_password
+from app.core.hash_parameters import DEFAULT_HASH_COST
+from app.core.hashing import hash_password
 from app.db.models import Settings, User
 from tests.base_data import uid
 from tests.http.test_graphql import served

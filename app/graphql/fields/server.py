@@ -17,7 +17,7 @@ from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types.builder import TypeBuilder
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.graphql.visibility.coordinates import EMPTY_FIELD
-from app.openapi.document import openapi
+from app.openapi.rendering import openapi
 from app.policy.visibility import visibility_for
 
 PROJECT_FIELDS = {

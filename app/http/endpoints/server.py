@@ -17,7 +17,7 @@ from app.http.endpoint_paths import LIVE, READY
 from app.http.exchange import BodyReader
 from app.http.request_head import READ_METHODS, RequestHead
 from app.http.response import HTML, PLAIN_TEXT, Response
-from app.openapi.document import openapi
+from app.openapi.rendering import openapi
 from app.policy.visibility import visibility_for
 from app.repositories.directory import Directory
 from app.repositories.services import Services

@@ -3,7 +3,7 @@
 from app.core.config import Settings
 from app.core.ecmascript_regex import InvalidRegex
 from app.core.errors import FailedValidation, InvalidPayload, ValueTooLong
-from app.core.hashing import MAX_PASSWORD_LENGTH
+from app.core.hash_parameters import MAX_PASSWORD_LENGTH
 from app.core.request_budget import RequestBudget
 from app.passwords.common_passwords import is_common_password
 from app.query.collection import SETTINGS, USERS

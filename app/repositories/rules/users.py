@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, ClassVar
 from unicodedata import is_normalized
 
-from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete
 
 from app.core.email_addresses import email_spellings, is_canonical_domain
@@ -183,6 +182,8 @@ def _check_new_email(work: WriteContext, email: str) -> None:
 
 
 def _is_valid_email(email: str) -> bool:
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  # few requests write an address
+
     try:
         validate_email(email, check_deliverability=False, strict=True)
     except EmailNotValidError:

@@ -2,7 +2,7 @@
 
 from app.core.ecmascript_regex import InvalidRegex
 from app.core.errors import RollcallError
-from app.core.hashing import MAX_PASSWORD_LENGTH
+from app.core.hash_parameters import MAX_PASSWORD_LENGTH
 from app.repositories.rules.password_policy import check_quality
 from app.studio.form_errors import Translate, error_message
 from app.studio.page_request import Form, PageRequest

@@ -1,0 +1,20 @@
+"""Renders the OpenAPI document in a thread; its description is loaded with the first one."""
+
+import asyncio
+
+from app.core.config import Settings
+from app.policy.visibility import SchemaVisibility
+
+
+async def openapi(visibility: SchemaVisibility, settings: Settings) -> bytes:
+    """Return the document as JSON for callers with this visibility.
+
+    Rendering takes milliseconds, so a thread does it.
+    """
+    return await asyncio.to_thread(_render, visibility, settings)
+
+
+def _render(visibility: SchemaVisibility, settings: Settings) -> bytes:
+    from app.openapi.document import DocumentOptions, render_document  # noqa: PLC0415  # few servers are asked for it
+
+    return render_document(visibility, DocumentOptions.from_settings(settings))
