@@ -24,12 +24,7 @@ from app.repositories.directory import Directory
 from app.repositories.schema.registry_loader import load_schema
 from app.repositories.services import Services
 
-commands = typer.Typer(no_args_is_help=True, help="Explain what users may do, and what changes would do to it.")
-
-
-@commands.callback()
-def access() -> None:
-    """Explain what users may do, and what changes would do to it."""
+commands = typer.Typer()
 
 
 @commands.command()

@@ -17,7 +17,7 @@ from app.repositories.system.field_types import ALIAS, TYPES
 
 T = TypeVar("T")
 
-commands = typer.Typer(no_args_is_help=True, help="Manage custom fields.")
+commands = typer.Typer()
 
 Collection = Annotated[str, typer.Argument(help="The collection, for example `users`")]
 Name = Annotated[str, typer.Argument(help="The name of the field")]

@@ -19,7 +19,7 @@ from app.repositories.directory import Directory
 
 T = TypeVar("T")
 
-commands = typer.Typer(no_args_is_help=True, help="Manage optional indexes for large directories.")
+commands = typer.Typer()
 
 Collection = Annotated[str, typer.Argument(help="The collection, by default `users`")]
 Kinds = Annotated[

@@ -29,7 +29,7 @@ from app.repositories.services import Services
 NO_CHANGES = "No changes: the database has these roles and policies already."
 CHANGES_EXIT_CODE = 2
 
-commands = typer.Typer(no_args_is_help=True, help="Keep roles and policies in files, and test what they allow.")
+commands = typer.Typer()
 
 FileOrFolder = Annotated[Path, typer.Argument(help="A YAML file, a folder of them, or a dump of directus-sync")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete roles and policies that the files do not describe")]

@@ -15,7 +15,7 @@ from app.flows.user_admin import UserAdmin
 from app.passwords.generation import generate_password
 from app.repositories.services import Services
 
-commands = typer.Typer(no_args_is_help=True, help="Manage users without signing in.")
+commands = typer.Typer()
 
 commands.command()(user_deletion.delete)
 commands.command("export-personal-data")(personal_data.export)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import typer.main
+from typer.core import TyperGroup
 
 from app.cli import app
 from app.core import errors
@@ -118,12 +119,12 @@ def command_rows() -> Iterator[str]:
 
 
 def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    children = getattr(command, "commands", None)
-    if not children:
+    if not isinstance(command, TyperGroup):
         yield words, command
         return
-    for name, child in children.items():
-        yield from _commands(child, (*words, name))
+    context = typer.Context(command)
+    for name in command.list_commands(context):
+        yield from _commands(command.get_command(context, name), (*words, name))
 
 
 def _arguments(command: Any) -> list[str]:
