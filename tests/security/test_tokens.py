@@ -17,6 +17,7 @@ from app.core.clock import utc_now
 from app.core.config import signing_secret
 from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.errors import ServiceUnavailable
+from app.core.hash_parameters import MAX_PASSWORD_LENGTH
 from app.core.tokens import sign_access_token
 from app.db.models import Session, User
 from app.passwords import hasher_pool
@@ -283,7 +284,7 @@ async def test_passlib_the_length_of_a_password_is_checked_before_hashing(client
             "INVALID_PAYLOAD" if password in TOO_LONG else None
         )
 
-    assert [len(text) for text in hasher.texts if len(text) > hashing.MAX_PASSWORD_LENGTH] == []
+    assert [len(text) for text in hasher.texts if len(text) > MAX_PASSWORD_LENGTH] == []
     assert set(hasher.texts) == set(CONTAINING_NUL)
     assert (await snapshot(members))[:2] == before[:2]
     assert "access_token" in response_data(
