@@ -483,6 +483,7 @@ OUTBOX = Table(
     Column("due", Timestamp, nullable=False, index=True),
     Column("attempts", Integer, nullable=False),
     Column("sent", Timestamp),
+    Column("queued", Timestamp),
     sqlite_autoincrement=True,
 )
 # Counts of rate-limited attempts, and when each expires; `subject` is a hash.

@@ -71,23 +71,27 @@ class OutboxMetrics(PeriodicJob):
     def __init__(self, services: Services) -> None:
         super().__init__(services.metrics, tracer=services.tracer)
         self._queue, self._clock = OutboxQueue(services), services.clock
-        self._values = {"mails": 0.0, "retried": 0.0, "overdue": 0.0}
+        self._values = {"mails": 0.0, "retried": 0.0, "overdue": 0.0, "oldest": 0.0}
         self._register("outbox_mails", "Queued mails", "mails")
         self._register("outbox_retried_mails", "Queued mails of which an attempt has failed", "retried")
         self._register("outbox_overdue_seconds", "How long the next attempt to send a mail is overdue", "overdue")
+        self._register("outbox_oldest_seconds", "How long the oldest queued mail has been queued", "oldest")
 
     async def run_once(self) -> int:
         """Read the values; return 0."""
         summary = await self._queue.summary()
-        due = summary.earliest_due
-        earliest = parse_stored_time(due) if isinstance(due, str) else due
-        overdue = max(self._clock() - earliest, timedelta(0)) if isinstance(earliest, datetime) else timedelta(0)
         self._values = {
             "mails": summary.count,
             "retried": summary.retried,
-            "overdue": overdue.total_seconds(),
+            "overdue": self._seconds_since(summary.earliest_due),
+            "oldest": self._seconds_since(summary.earliest_queued),
         }
         return 0
+
+    def _seconds_since(self, stored: datetime | str | None) -> float:
+        """Return the seconds since a time, 0 if there is none, or it is still to come."""
+        moment = parse_stored_time(stored) if isinstance(stored, str) else stored
+        return max(self._clock() - moment, timedelta(0)).total_seconds() if isinstance(moment, datetime) else 0.0
 
     def _register(self, name: str, documentation: str, value: str) -> None:
         self._metrics.gauge(name, documentation, lambda: {(): self._values[value]}, kind=Kind.MAX)

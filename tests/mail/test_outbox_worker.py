@@ -17,6 +17,7 @@ from app.db.models import OUTBOX, File
 from app.db.models import Settings as ProjectSettings
 from app.flows import outbox_worker
 from app.flows.outbox_worker import LEASE, MAX_BUILD_ATTEMPTS, MAX_DELIVERY_ATTEMPTS, MAX_RETRY_WAIT, OutboxWorker
+from app.flows.service_metrics import OutboxMetrics
 from app.repositories.stores.outbox import OutboxQueue
 from app.testing import open_system
 from tests.base_data import uid
@@ -37,6 +38,7 @@ LINKS = {
     "reset": ("Password Reset Request", "/admin/reset-password", LinkPurpose.RESET, 1),
     "verify": ("Verify your email address", "/users/register/verify-email", LinkPurpose.REGISTRATION, 7),
 }
+OLDEST_MAIL = "rollcall_outbox_oldest_seconds"
 
 
 def link_in(mail):
@@ -417,3 +419,24 @@ async def test_by_default_a_mail_is_a_line_in_the_log(writable_db):
 async def test_email_from_must_be_an_email_address(readonly_db):
     with pytest.raises(ConfigurationError, match="EMAIL_FROM"):
         OutboxWorker(with_smtp(readonly_db.services, MailServer(), email_from="Rollcall"))
+
+
+async def oldest_mail_seconds(services):
+    await OutboxMetrics(services).run_once()
+    families = services.metrics.snapshot().families
+    return next(family.values[()][0] for family in families if family.description.name == OLDEST_MAIL)
+
+
+async def test_the_metrics_show_the_age_of_the_oldest_mail_also_after_failed_attempts(writable_db, server):
+    services = with_smtp(writable_db.services, server)
+    later = with_clock_ahead(services, timedelta(hours=2))
+    empty = await oldest_mail_seconds(services)
+    await enqueue(services)
+    await enqueue(later)
+    await execute(services, update(OUTBOX).values(due=services.clock() + timedelta(days=1), attempts=5))
+    age = await oldest_mail_seconds(later)
+    await execute(services, update(OUTBOX).values(queued=None, due=services.clock()))  # as a former version queued them
+
+    assert empty == 0
+    assert age == pytest.approx(7200, abs=300)
+    assert await oldest_mail_seconds(later) == pytest.approx(7200, abs=300)

@@ -28,13 +28,8 @@ class Outbox:
         interval = self._services.settings.email_min_interval
         if interval and await self._count(kind, recipient, interval) > 1:
             return False
-        row = {
-            "kind": kind,
-            "recipient": recipient,
-            "data": dict(data),
-            "due": self._services.clock(),
-            "attempts": 0,
-        }
+        now = self._services.clock()
+        row = {"kind": kind, "recipient": recipient, "data": dict(data), "due": now, "queued": now, "attempts": 0}
         await self._writer.execute(insert(OUTBOX).values(row))
         self._services.mail_queued.set()
         return True
@@ -61,14 +56,15 @@ class QueuedMail:
 class OutboxSummary:
     """How many mails are queued, without anything about a recipient.
 
-    `earliest_due` is when the next attempt is due, `retried` counts the mails with a failed attempt, and `max_attempts`
-    is the largest number of attempts of one mail.
+    `earliest_due` is when the next attempt is due, `retried` counts the mails with a failed attempt, `max_attempts`
+    is the largest number of attempts of one mail, and `earliest_queued` is when the oldest mail was queued.
     """
 
     count: int
     retried: int
     max_attempts: int
     earliest_due: datetime | str | None
+    earliest_queued: datetime | str | None
 
 
 class OutboxQueue:
@@ -89,9 +85,10 @@ class OutboxQueue:
         """Return how many mails are queued, and how many of them have failed before."""
         failed = func.coalesce(func.sum(case((OUTBOX.c.attempts > 1, 1), else_=0)), 0)
         attempts = func.coalesce(func.max(OUTBOX.c.attempts), 0)
-        columns = (func.count(), failed, attempts, func.min(OUTBOX.c.due))
+        oldest = func.min(func.coalesce(OUTBOX.c.queued, OUTBOX.c.due))  # a former version notes only when it is due
+        columns = (func.count(), failed, attempts, func.min(OUTBOX.c.due), oldest)
         row = await self._services.reader.fetch(select(*columns).select_from(OUTBOX).where(OUTBOX.c.sent.is_(None)))
-        return OutboxSummary(int(row[0]), int(row[1]), int(row[2]), row[3])
+        return OutboxSummary(int(row[0]), int(row[1]), int(row[2]), row[3], row[4])
 
     async def claim(self, lease: timedelta) -> QueuedMail | None:
         """Return a mail that is due, exclusively for the duration of the lease; None if there is none.
