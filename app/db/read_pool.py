@@ -196,17 +196,20 @@ class ReadPool:
         slot.connection = PooledConnection(owner)
         return slot.connection
 
-    def _run_postgresql(self, connection: PooledConnection, text: str, values: list[Any]) -> Awaitable[Row]:
-        prepared = connection.prepared.get(text, None)
-        row: Awaitable[Row] = prepared.fetchrow(*values) if prepared else self._prepare(connection, text, values)
-        return row
+    async def _run_postgresql(self, connection: PooledConnection, text: str, values: list[Any]) -> Row:
+        """Run a statement and return its one row.
 
-    async def _prepare(self, connection: PooledConnection, text: str, values: list[Any]) -> Row:
+        All rows are requested instead of one: PostgreSQL runs no statement in parallel whose rows it may have to stop
+        at a number.
+        """
+        prepared = connection.prepared.get(text, None) or await self._prepare(connection, text)
+        rows: list[Row] = await prepared.fetch(*values)
+        return rows[0]
+
+    async def _prepare(self, connection: PooledConnection, text: str) -> Any:
         if TEXT_SEARCH in text:
-            searched: Row = await (await connection.driver.prepare(text, name="")).fetchrow(*values)
-            return searched
-        row: Row = await connection.prepared.set(text, await connection.driver.prepare(text)).fetchrow(*values)
-        return row
+            return await connection.driver.prepare(text, name="")
+        return connection.prepared.set(text, await connection.driver.prepare(text))
 
     async def _run_sqlite(self, connection: PooledConnection, text: str, values: list[Any]) -> Row:
         if connection.deadline is not None:
@@ -270,10 +273,10 @@ class ReadPool:
         task.add_done_callback(self._background.discard)
 
 
-def _run_once(connection: PooledConnection, text: str, values: list[Any]) -> Awaitable[Row]:
+async def _run_once(connection: PooledConnection, text: str, values: list[Any]) -> Row:
     """Run a statement on PostgreSQL without preparing it, because its next use may be in another session."""
-    row: Awaitable[Row] = connection.driver.fetchrow(text, *values)
-    return row
+    rows: list[Row] = await connection.driver.fetch(text, *values)
+    return rows[0]
 
 
 class PoolSlot:

@@ -191,3 +191,24 @@ async def test_the_log_names_the_drivers_error_of_a_failed_connection():
     await database.dispose()
 
     assert [(line["event"], line["error"]) for line in lines] == [("database_unavailable", "InvalidCatalogNameError")]
+
+
+async def test_postgresql_may_run_a_statement_in_parallel(writable_db):
+    if writable_db.database.dialect != "postgresql":
+        pytest.skip("SQLite runs a statement in one thread")
+    name = writable_db.settings.database_url.rpartition("/")[2]
+    process = (
+        "CREATE FUNCTION process() RETURNS int LANGUAGE plpgsql PARALLEL SAFE AS 'BEGIN RETURN pg_backend_pid(); END'"
+    )
+    async with writable_db.database.transaction() as connection:
+        await connection.execute(text(process))
+        for setting in ("min_parallel_table_scan_size", "parallel_setup_cost", "parallel_tuple_cost"):
+            await connection.execute(text(f"ALTER DATABASE {name} SET {setting} = 0"))
+        await connection.execute(text(f"ALTER DATABASE {name} SET parallel_leader_participation = off"))
+    reader = writable_db.database.reader
+    await reader.dispose()
+    by_others = (
+        "SELECT bool_and(process <> pg_backend_pid()) FROM (SELECT process() FROM directus_users OFFSET 0) AS rows"
+    )
+
+    assert (await reader.fetch(text(by_others)))[0]
