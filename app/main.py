@@ -174,10 +174,12 @@ class TracedApp(RollcallApp):
     """The same with a span for each request; a class of its own, so that others do not pay for it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        is_http = scope["type"] == "http"
+        span = self._services.tracer.request(scope["method"], scope["headers"]) if is_http else None
+        if span is None:
             await super().__call__(scope, receive, send)
             return
-        with self._services.tracer.request(scope["method"], scope["headers"]):
+        with span:
             await super().__call__(scope, receive, send)
 
 

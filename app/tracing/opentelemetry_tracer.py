@@ -1,8 +1,10 @@
 """The tracer that sends spans with OpenTelemetry; only the extra `otel` installs what it needs."""
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from random import random
 from types import TracebackType
 
 from opentelemetry.context import Context, attach, detach
@@ -22,9 +24,10 @@ from app.tracing.statement_text import describe_statement
 from app.tracing.tracer import NO_SPAN, Headers, Tracer
 
 PROPAGATOR = TraceContextTextMapPropagator()
-TRACE_HEADERS = (b"traceparent", b"tracestate")
+PARENT, STATE = b"traceparent", b"tracestate"
 NO_PARENT = Context()
 SERVICE = "rollcall"
+FIXED_RATES = {"always_on": 1.0, "always_off": 0.0}
 
 _is_recording: ContextVar[bool] = ContextVar("is_recording", default=False)
 
@@ -33,6 +36,8 @@ class OpenTelemetryTracer(Tracer):
     """Creates spans of one provider, which must record all of them: the sampler decides once per request.
 
     So a request that is not sampled costs little. If it came with a trace context, that is still passed on.
+    `root_rate` is the share, from 0 to 1, of the requests without a trace context that the sampler samples, if that is
+    known: a random number then takes the place of the sampler, which costs several times as much.
     """
 
     is_enabled = True
@@ -41,7 +46,8 @@ class OpenTelemetryTracer(Tracer):
     def is_recording(self) -> bool:
         return _is_recording.get()
 
-    def __init__(self, provider: TracerProvider, sampler: Sampler = ALWAYS_ON) -> None:
+    def __init__(self, provider: TracerProvider, sampler: Sampler = ALWAYS_ON, root_rate: float | None = None) -> None:
+        self._root_rate = root_rate
         self._provider, self._tracer = provider, provider.get_tracer(SERVICE, __version__)
         self._should_sample, self._generate_trace_id = sampler.should_sample, RandomIdGenerator().generate_trace_id
 
@@ -52,15 +58,19 @@ class OpenTelemetryTracer(Tracer):
         own = Resource({SERVICE_NAME: SERVICE, SERVICE_VERSION: __version__})
         provider = TracerProvider(ALWAYS_ON, own.merge(OTELResourceDetector().detect()))
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        return cls(provider, sampler)
+        return cls(provider, sampler, root_rate(os.environ))
 
-    def request(self, method: str, headers: Headers) -> AbstractContextManager[None]:
-        carrier = {name.decode(): value.decode("latin-1") for name, value in headers if name in TRACE_HEADERS}
-        parent = PROPAGATOR.extract(carrier, NO_PARENT) if carrier else NO_PARENT
-        trace_id = (carrier and get_current_span(parent).get_span_context().trace_id) or self._generate_trace_id()
+    def request(self, method: str, headers: Headers) -> AbstractContextManager[None] | None:
+        values = dict(headers)
+        if PARENT not in values:
+            is_sampled = self._samples_root("request") if self._root_rate is None else random() < self._root_rate  # noqa: S311  # no secret
+            return self._span("request", SpanKind.SERVER, parent=NO_PARENT) if is_sampled else None
+        carrier = {name.decode(): values[name].decode("latin-1") for name in (PARENT, STATE) if name in values}
+        parent = PROPAGATOR.extract(carrier, NO_PARENT)
+        trace_id = get_current_span(parent).get_span_context().trace_id or self._generate_trace_id()
         if self._should_sample(parent, trace_id, "request").decision is not Decision.DROP:
             return self._span("request", SpanKind.SERVER, parent=parent)
-        return _PropagatedContext(parent) if carrier else NO_SPAN
+        return _PropagatedContext(parent)
 
     def describe_request(self, endpoint: str, method: str, status: int) -> None:
         if not _is_recording.get():
@@ -74,9 +84,7 @@ class OpenTelemetryTracer(Tracer):
             span.set_status(Status(StatusCode.ERROR))
 
     def job(self, name: str) -> AbstractContextManager[None]:
-        if self._should_sample(NO_PARENT, self._generate_trace_id(), "job").decision is not Decision.DROP:
-            return self._span(f"job {name}", SpanKind.INTERNAL, parent=NO_PARENT)
-        return NO_SPAN
+        return self._span(f"job {name}", SpanKind.INTERNAL, parent=NO_PARENT) if self._samples_root("job") else NO_SPAN
 
     def span(self, name: str) -> AbstractContextManager[None]:
         return self._span(name, SpanKind.INTERNAL) if _is_recording.get() else NO_SPAN
@@ -91,10 +99,28 @@ class OpenTelemetryTracer(Tracer):
     def shut_down(self) -> None:
         self._provider.shutdown()
 
+    def _samples_root(self, name: str) -> bool:
+        return self._should_sample(NO_PARENT, self._generate_trace_id(), name).decision is not Decision.DROP
+
     def _span(
         self, name: str, kind: SpanKind, attributes: Mapping[str, str] | None = None, parent: Context | None = None
     ) -> "_CurrentSpan":
         return _CurrentSpan(self._tracer.start_span(name, parent, kind, attributes))
+
+
+def root_rate(environ: Mapping[str, str]) -> float | None:
+    """Return the share of the requests without a trace context that the sampler named by `OTEL_*` samples.
+
+    None if it has another sampler, or an argument that OpenTelemetry replaces.
+    """
+    sampler = environ.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").strip().lower().removeprefix("parentbased_")
+    if sampler != "traceidratio":
+        return FIXED_RATES.get(sampler)
+    try:
+        rate = float(environ["OTEL_TRACES_SAMPLER_ARG"])
+    except (KeyError, ValueError):
+        return None
+    return rate if 0 <= rate <= 1 else None
 
 
 class _PropagatedContext(AbstractContextManager[None]):

@@ -21,9 +21,9 @@ class Tracer:
         """Whether the current request or job has a span."""
         return False
 
-    def request(self, method: str, headers: Headers) -> AbstractContextManager[None]:
-        """Return the span of a request, a child of the one that its W3C trace context names, if any."""
-        return NO_SPAN
+    def request(self, method: str, headers: Headers) -> AbstractContextManager[None] | None:
+        """Return the span of a request, a child of the one that its W3C trace context names; None if it has none."""
+        return None
 
     def describe_request(self, endpoint: str, method: str, status: int) -> None:
         """Name the span of the current request, once its endpoint and the status of its response are known."""

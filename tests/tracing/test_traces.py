@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from pydantic import SecretStr
 
 from app.core.config import ConfigurationError
@@ -20,7 +20,7 @@ from app.directus.client import DirectusClient
 from app.identity_providers.http_client import ProviderHttpClient
 from app.main import create_app
 from app.tracing import tracer_factory
-from app.tracing.opentelemetry_tracer import OpenTelemetryTracer
+from app.tracing.opentelemetry_tracer import OpenTelemetryTracer, _CurrentSpan, root_rate
 from app.tracing.statement_text import describe_statement
 from tests.base_data import static_token, uid
 from tests.http.clients import PASSWORD
@@ -207,3 +207,31 @@ def test_traces_need_the_extra(readonly_db, monkeypatch):
     monkeypatch.setitem(sys.modules, "app.tracing.opentelemetry_tracer", None)
     with pytest.raises(ConfigurationError, match=r"rollcall\[otel\]"):
         tracer_factory.create_tracer(readonly_db.settings.model_copy(update={"traces_enabled": True}))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument", "rate"),
+    [
+        (None, None, 1.0),
+        ("always_off", None, 0.0),
+        ("parentbased_always_on", None, 1.0),
+        ("traceidratio", "0.25", 0.25),
+        ("ParentBased_TraceIdRatio", "0", 0.0),
+        ("parentbased_traceidratio", "2", None),
+        ("parentbased_traceidratio", "many", None),
+        ("parentbased_traceidratio", None, None),
+        ("parentbased_jaeger_remote", "0.5", None),
+    ],
+)
+def test_the_share_of_sampled_requests_is_known_of_the_usual_samplers(sampler, argument, rate):
+    variables = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
+    assert root_rate({name: value for name, value in variables.items() if value is not None}) == rate
+
+
+def test_requests_without_a_context_are_sampled_at_the_known_rate_and_others_as_their_parent_was():
+    tracer = OpenTelemetryTracer(TracerProvider(shutdown_on_exit=False), ParentBased(ALWAYS_OFF), root_rate=0.5)
+    sampled = sum(tracer.request("GET", []) is not None for _ in range(1_000))
+    with_parent = [(name.encode(), value.encode()) for name, value in TRACEPARENT.items()]
+
+    assert 350 < sampled < 650
+    assert all(isinstance(tracer.request("GET", with_parent), _CurrentSpan) for _ in range(100))
