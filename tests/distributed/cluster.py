@@ -5,20 +5,21 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
 
+from tests.compat.replay import free_port
+from tests.distributed.hosts import LOCALHOST, Host
+
 BINARIES = next((folder for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 USER = "postgres"
 SETTINGS = """
 unix_socket_directories = ''
-listen_addresses = '127.0.0.1'
 max_connections = 200
 synchronous_commit = local
 wal_receiver_status_interval = 1s
@@ -38,59 +39,54 @@ def missing_requirements() -> str | None:
     return None
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def as_user(*command: object) -> list[str]:
     """Return a command that runs as a user who may run PostgreSQL."""
     prefix = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if os.getuid() == 0 else []
     return [*prefix, *map(str, command)]
 
 
-def run(program: str, *arguments: object) -> None:
-    assert BINARIES is not None
-    subprocess.run(as_user(BINARIES / program, *arguments), check=True, capture_output=True, cwd="/")
-
-
 class Server:
     """One PostgreSQL server; its name is its `cluster_name`, by which a standby identifies itself."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self.name, self.port = folder / name, name, free_port()
+    def __init__(self, folder: Path, name: str, host: Host = LOCALHOST) -> None:
+        self.folder, self.name, self.host, self.port = folder / name, name, host, free_port()
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host.address}:{self.port}"
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{USER}@{self.address}/{database}"
 
     def create(self) -> None:
-        run("initdb", "-D", self.folder, "-A", "trust", "-U", USER, "--locale=C.UTF-8", "--no-sync")
+        self._run("initdb", "-D", self.folder, "-A", "trust", "-U", USER, "--locale=C.UTF-8", "--no-sync")
         with (self.folder / "postgresql.conf").open("a") as file:
             file.write(SETTINGS)
         with (self.folder / "pg_hba.conf").open("a") as file:
-            file.write("host replication all 127.0.0.1/32 trust\n")
+            file.write("host all all samenet trust\nhost replication all samenet trust\n")
         self._configure()
 
     def copy_of(self, primary: "Server") -> None:
         """Create a standby of a running primary."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        source = f"host=127.0.0.1 port={primary.port} user={USER}"
-        run("pg_basebackup", "-D", self.folder, "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        source = f"host={primary.host.address} port={primary.port} user={USER}"
+        self._run("pg_basebackup", "-D", self.folder, "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
         self._configure()
+
+    def _run(self, program: str, *arguments: object) -> None:
+        assert BINARIES is not None
+        command = self.host.command(*as_user(BINARIES / program, *arguments))
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
 
     def _configure(self) -> None:
         with (self.folder / "postgresql.conf").open("a") as file:
-            file.write(f"port = {self.port}\ncluster_name = '{self.name}'\n")
+            file.write(f"listen_addresses = '{self.host.address}'\nport = {self.port}\ncluster_name = '{self.name}'\n")
 
     def start(self) -> None:
-        run("pg_ctl", "-D", self.folder, "-l", self.folder / "log", "-w", "start")
+        self._run("pg_ctl", "-D", self.folder, "-l", self.folder / "log", "-w", "start")
 
     def stop(self, mode: str = "fast") -> None:
-        run("pg_ctl", "-D", self.folder, "-m", mode, "-w", "stop")
+        self._run("pg_ctl", "-D", self.folder, "-m", mode, "-w", "stop")
 
     def kill(self) -> None:
         """Kill every process of the server, as a crash of the machine would."""
@@ -101,7 +97,7 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
 
     def promote(self) -> None:
-        run("pg_ctl", "-D", self.folder, "-w", "promote")
+        self._run("pg_ctl", "-D", self.folder, "-w", "promote")
 
     async def execute(self, *statements: str) -> None:
         """Run statements one after the other, each in a transaction of its own."""
@@ -125,11 +121,11 @@ class Server:
 
 
 class Cluster:
-    """A primary and its standbys."""
+    """A primary and its standbys, each on a host."""
 
-    def __init__(self, folder: Path, standbys: int) -> None:
-        self.primary = Server(folder, "p0")
-        self.standbys = [Server(folder, f"s{number}") for number in range(1, standbys + 1)]
+    def __init__(self, folder: Path, hosts: Sequence[Host]) -> None:
+        self.primary = Server(folder, "p0", hosts[0])
+        self.standbys = [Server(folder, f"s{number}", host) for number, host in enumerate(hosts[1:], 1)]
 
     @property
     def servers(self) -> list[Server]:
@@ -157,6 +153,11 @@ class Cluster:
         hosts = ",".join(server.address for server in self.servers)
         return f"postgresql://{USER}@{hosts}/{database}"
 
+    async def follow(self, standby: Server, primary: Server) -> None:
+        """Let a standby that runs follow another primary."""
+        source = f"host={primary.host.address} port={primary.port} user={USER}"
+        await standby.execute(f"ALTER SYSTEM SET primary_conninfo = '{source}'", "SELECT pg_reload_conf()")
+
     async def streaming(self, primary: Server, count: int) -> None:
         """Wait until so many standbys follow a primary."""
         async with asyncio.timeout(30):
@@ -166,12 +167,12 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(standbys: int) -> Iterator[Cluster]:
-    """Run a primary with this many standbys."""
+def running_cluster(standbys: int, hosts: Sequence[Host] = ()) -> Iterator[Cluster]:
+    """Run a primary with this many standbys, each on one of the hosts if there are any."""
     folder = Path(tempfile.mkdtemp(prefix="rollcall-cluster-"))
     if os.getuid() == 0:
         shutil.chown(folder, USER, USER)
-    cluster = Cluster(folder, standbys)
+    cluster = Cluster(folder, hosts or [LOCALHOST] * (standbys + 1))
     try:
         cluster.start()
         yield cluster

@@ -7,14 +7,14 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-from tests.compat.replay import ROLLCALL
-from tests.distributed.cluster import free_port
+from tests.compat.replay import ROLLCALL, free_port
+from tests.distributed.hosts import LOCALHOST, Host
 
 ADMIN_TOKEN = "a-token-only-for-tests"
 START_SECONDS = 120
@@ -38,25 +38,35 @@ async def run_rollcall(url: str, *arguments: str) -> None:
 
 
 @asynccontextmanager
-async def running_process(folder: Path, url: str, **settings: str) -> AsyncIterator[tuple[httpx.AsyncClient, int]]:
-    """Run `rollcall serve`, yield an admin's client and the process id, and kill it when the block ends.
+async def running_process_on(
+    host: Host, folder: Path, url: str, **settings: str
+) -> AsyncIterator[tuple[httpx.AsyncClient, int]]:
+    """Run `rollcall serve` on a host, yield an admin's client and the process id, and kill it when the block ends.
 
     Its log is the file `node-PORT.log` in the folder.
     """
     port = free_port()
     env = {**ENVIRONMENT, "PATH": os.environ["PATH"], "DATABASE_URL": url, **settings}
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    base_url = f"http://{host.address}:{port}"
     with (folder / f"node-{port}.log").open("w") as log:
-        command = [*ROLLCALL, "serve", "--port", str(port)]
+        command = host.command(*ROLLCALL, "serve", "--host", host.address, "--port", port)
         process = await asyncio.create_subprocess_exec(*command, env=env, stderr=log, start_new_session=True)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=90) as client:
+        async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=90) as client:
             await until_healthy(client)
             yield client, process.pid
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.communicate()
+
+
+def running_process(
+    folder: Path, url: str, **settings: str
+) -> AbstractAsyncContextManager[tuple[httpx.AsyncClient, int]]:
+    """Run a process as `running_process_on` does, on this machine."""
+    return running_process_on(LOCALHOST, folder, url, **settings)
 
 
 @asynccontextmanager
@@ -151,7 +161,7 @@ class Connection:
 
     async def get(self) -> tuple[int, bytes]:
         """Send the request, read the response, and return its status and its body."""
-        if self._streams is None:
+        if self._streams is None or self._streams[0].at_eof():  # the server closes connections that are idle
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
         writer.write(self._request)

@@ -7,21 +7,28 @@ from pathlib import Path
 
 from tests.distributed.cluster import Server
 
-USER_TIME, CHILDREN_TIME = slice(11, 13), slice(13, 15)
-"""Fields of `/proc/PID/stat` after the name: user and system time of a process, and of its children that have ended."""
+ENDED_CHILDREN = slice(13, 15)
+"""Fields of `/proc/PID/stat` after the name: user and system time of children that have ended, in clock ticks."""
 
 
 def processor_seconds(server: Server, *pids: int) -> float:
     """Return the processor time that a server, its processes, and other processes have used."""
     postmaster = int((server.folder / "postmaster.pid").read_text().split()[0])
-    children = subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, text=True, check=False)
-    ticks = sum(_fields(postmaster, CHILDREN_TIME))
-    for pid in [postmaster, *pids, *map(int, children.stdout.split())]:
-        with suppress(FileNotFoundError):
-            ticks += sum(_fields(pid, USER_TIME))
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return tree_seconds(postmaster) + sum(map(tree_seconds, pids))
 
 
-def _fields(pid: int, which: slice) -> list[int]:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return [int(value) for value in fields[which]]
+def tree_seconds(pid: int) -> float:
+    """Return the processor time that a process and its children have used, also those that have ended."""
+    children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[ENDED_CHILDREN]
+    ended = sum(map(int, fields)) / os.sysconf("SC_CLK_TCK")
+    return ended + sum(_nanoseconds(each) for each in [pid, *map(int, children.stdout.split())]) / 1e9
+
+
+def _nanoseconds(pid: int) -> int:
+    """Return the time of all threads of a process: the kernel counts it to the nanosecond, unlike that in `stat`."""
+    total = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            total += int(thread.read_text().split()[0])
+    return total

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from tests.distributed.cluster import missing_requirements, running_cluster
+from tests.distributed.failover import failover_figures
 from tests.distributed.nodes import Load, loaded, read_users, run_rollcall, running_node, until_healthy, write_users
 
 pytestmark = [
@@ -44,19 +45,11 @@ async def fail_over_once(folder):
 @pytest.mark.parametrize("number", range(ROUNDS))
 async def test_no_acknowledged_write_is_lost_and_the_nodes_recover(number, tmp_path, record_property):
     load, stored = await fail_over_once(tmp_path)
-    missing = set(load.acknowledged) - stored
-    figures = {
-        "seconds without answers": round(load.seconds_without_answers, 2),
-        "acknowledged": len(load.acknowledged),
-        "missing": len(missing),
-        "unknown": len(load.unknown),
-        "unknown and stored": len(set(load.unknown) & stored),
-        **load.statuses,
-    }
+    figures = failover_figures(load, stored)
     record_property("figures", figures)
     sys.stdout.write(f"{figures}\n")
 
-    assert not missing
+    assert not figures["missing"]
     assert {status.split()[1] for status in load.statuses} <= {"200", "503"}
     assert load.statuses["write 503"]
     assert load.successes[-1] > load.failures[-1]

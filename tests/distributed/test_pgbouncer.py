@@ -2,13 +2,12 @@
 
 import asyncio
 import shutil
-import subprocess
 import sys
-from contextlib import contextmanager
 
 import pytest
 
-from tests.distributed.cluster import USER, as_user, free_port, missing_requirements, running_cluster
+from tests.distributed.backing_services import running_pgbouncer
+from tests.distributed.cluster import missing_requirements, running_cluster
 from tests.distributed.nodes import ADMIN_TOKEN, Connection, run_rollcall, running_node
 from tests.distributed.processors import processor_seconds
 
@@ -18,34 +17,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.skipif(MISSING is not None, reaso
 READS = 1500
 CLIENTS = 4
 DIRECT = "direct"
-CONFIGURATION = """
-[databases]
-* = host=127.0.0.1 port={server} user={user}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = {mode}
-default_pool_size = {size}
-pidfile = {folder}/pgbouncer.pid
-"""
 POOL_SIZES = {"session": 40, "transaction": 3}
-
-
-@contextmanager
-def running_pgbouncer(server, mode):
-    """Run PgBouncer in front of a server, and yield the URL to connect to, and its process."""
-    port = free_port()
-    file = server.folder / f"pgbouncer-{mode}.ini"
-    options = {"server": server.port, "user": USER, "port": port, "mode": mode, "folder": server.folder}
-    file.write_text(CONFIGURATION.format(**options, size=POOL_SIZES[mode]))
-    process = subprocess.Popen(as_user("pgbouncer", "-q", file), stderr=subprocess.DEVNULL)
-    try:
-        yield server.url().replace(server.address, f"127.0.0.1:{port}"), process
-    finally:
-        process.terminate()
-        process.wait()
 
 
 async def read_and_write(node):
@@ -65,9 +37,9 @@ async def test_requests_succeed_with_few_connections_to_the_server(mode, tmp_pat
         if mode == DIRECT:
             await check(cluster.primary, cluster.primary.url(), mode, tmp_path)
             return
-        with running_pgbouncer(cluster.primary, mode) as (url, process):
+        with running_pgbouncer(cluster.primary, mode, POOL_SIZES[mode]) as pooler:
             await asyncio.sleep(1)
-            await check(cluster.primary, url, mode, tmp_path, process.pid)
+            await check(cluster.primary, pooler.url, mode, tmp_path, pooler.process.pid)
 
 
 async def check(server, url, mode, folder, *pids):
