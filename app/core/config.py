@@ -447,6 +447,11 @@ class Settings(BaseSettings):
         description="URLs of streaming replicas of a PostgreSQL database, comma-separated, that serve reads as long as "
         "no right is stale there",
     )
+    db_replica_pooler: Literal["transaction"] | None = Field(
+        None,
+        description="`transaction` if DATABASE_REPLICA_URLS lead to PgBouncer with `pool_mode = transaction`, which "
+        "DB_POOLER says of DATABASE_URL alone",
+    )
     db_queue_size: int = Field(1000, ge=1, description="Maximum number of requests that wait for a read connection")
     db_queue_timeout: float = Field(5.0, gt=0, description="Maximum seconds a request waits for a read connection")
     db_statement_timeout: float = Field(

@@ -86,7 +86,7 @@ class ReadPool:
             reserved=reserved,
             exhausted=POOL_EXHAUSTED,
         )
-        self._statement_timeout, self._grace, self._pooler = statement_timeout, grace, pooler
+        self._statement_timeout, self._grace, self.has_pooler = statement_timeout, grace, pooler
         self._cancel_seconds = statement_timeout if pooler else statement_timeout + grace
         self._watchdog: Watchdog[PoolSlot] = Watchdog(SLOW_SECONDS, self._handle_slow, SLOW_CHECK_SECONDS)
         self._run: Callable[[PooledConnection, str, list[Any]], Awaitable[Row]] = (
@@ -240,7 +240,9 @@ class ReadPool:
 
     def _timeout(self) -> ServiceUnavailable:
         """Return the error of a statement that the pool stopped, which means a silent server unless that is its job."""
-        return StatementTimeout(self._statement_timeout) if self._pooler else ServiceUnavailable(DATABASE_UNAVAILABLE)
+        return (
+            StatementTimeout(self._statement_timeout) if self.has_pooler else ServiceUnavailable(DATABASE_UNAVAILABLE)
+        )
 
     def _handle_slow(self, slot: "PoolSlot") -> None:
         self._slots.limit(slot.owner)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ CHECKS_BEFORE_USE = 2
 """Checks in a row in which a replica must be synchronous: a commit that began before it was may not wait for it."""
 WAIT_SECONDS = LEASE_SECONDS + MARGIN_SECONDS
 """How long a write waits for a replica from when it was first seen; then no node uses that replica."""
+MAX_POSITIONS = 3600
+"""Positions of the primary that are remembered, one a second, to tell how far a replica lags."""
 UNAVAILABLE, BEHIND, NOT_A_REPLICA, NOT_SYNCHRONOUS = "unavailable", "behind", "not_a_replica", "not_synchronous"
 SYNCHRONOUS = re.compile(r"\s*(?:FIRST\s+|ANY\s+)?(?P<count>\d+)\s*\((?P<names>.*)\)\s*", re.IGNORECASE)
 
@@ -64,6 +67,21 @@ class PrimaryState:
     """Processes of writes that wait for a standby, each with the start of its commit."""
 
 
+class PositionHistory:
+    """When the primary was at which position in its write-ahead log."""
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[int, float]] = deque(maxlen=MAX_POSITIONS)
+
+    def add(self, position: int, when: float) -> None:
+        """Remember that the primary was at this position at this time of the monotonic clock."""
+        self._entries.append((position, when))
+
+    def latest_at(self, position: int) -> float | None:
+        """Return the latest time at which the primary was not beyond a position; None if it is unknown."""
+        return next((when for reached, when in reversed(self._entries) if reached <= position), None)
+
+
 class ReplicaMonitor:
     """Extends the leases of replicas that are synchronous and up to date."""
 
@@ -71,6 +89,7 @@ class ReplicaMonitor:
         self._pool, self._write = pool, write
         self._synchronous_checks: dict[Replica, int] = {}
         self._waits: dict[tuple[int, str], float] = {}
+        self._history = PositionHistory()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -98,8 +117,10 @@ class ReplicaMonitor:
         except ERRORS:
             for replica in self._pool.replicas:
                 replica.let_lapse("primary_unavailable")
+                replica.measure_lag()
             self._synchronous_checks.clear()
             return
+        self._history.add(state.position, checked)
         await asyncio.gather(*(self._check(replica, state, checked) for replica in self._pool.replicas))
         with suppress(*ERRORS):
             await self._end_waits(state, checked)
@@ -126,6 +147,8 @@ class ReplicaMonitor:
             replica.let_lapse(UNAVAILABLE)
             self._synchronous_checks.pop(replica, None)
             return
+        finally:
+            replica.measure_lag()
         is_synchronous = is_replica and name in state.synchronous
         checks = self._synchronous_checks.get(replica, 0) + 1 if is_synchronous and state.ready else 0
         self._synchronous_checks[replica] = checks
@@ -138,9 +161,15 @@ class ReplicaMonitor:
         """Return the name of a replica, and whether it is one, as soon as it has reached a position."""
         while True:
             is_replica, name, replayed = await replica.pool.fetch_one(REPLICA)
-            if not is_replica or (replayed is not None and parse_position(replayed) >= position):
+            applied = parse_position(replayed) if is_replica and replayed is not None else None
+            self._note_applied(replica, applied)
+            if not is_replica or (applied is not None and applied >= position):
                 return name.lower(), is_replica
             await asyncio.sleep(CATCH_UP_POLL_SECONDS)
+
+    def _note_applied(self, replica: Replica, position: int | None) -> None:
+        known = None if position is None else self._history.latest_at(position) or replica.applied_until
+        replica.applied_until = known
 
     async def _end_waits(self, state: PrimaryState, now: float) -> None:
         """End the wait of each write that has waited for longer than any node uses a replica that is not up to date.

@@ -62,6 +62,9 @@ class Replica:
         self.pool = pool
         self.state = NOT_CHECKED
         self.reads = self.fallbacks = 0
+        self.lag_seconds: float | None = None
+        self.applied_until: float | None = None
+        """Until when, by the monotonic clock, it is known to have applied what the primary wrote."""
         self._lease_until = 0.0
 
     @property
@@ -83,6 +86,10 @@ class Replica:
         """Leave the lease as it is, and note why it is not extended."""
         if not self.is_usable:
             self._set_state(reason)
+
+    def measure_lag(self) -> None:
+        """Set `lag_seconds` to the age of the newest state of the primary that the replica is known to have."""
+        self.lag_seconds = None if self.applied_until is None else time.monotonic() - self.applied_until
 
     def _set_state(self, state: str) -> None:
         if state != self.state:
@@ -116,7 +123,8 @@ class ReplicatedReadPool(ReadPool):
         """
         pool = super().open(url, settings)
         urls = [parse_url(text, SETTING) for text in settings.database_replica_urls]
-        pool.replicas = [Replica(each, ReadPool.open(each, settings)) for each in urls]
+        replica_settings = settings.model_copy(update={"db_pooler": settings.db_replica_pooler})
+        pool.replicas = [Replica(each, ReadPool.open(each, replica_settings)) for each in urls]
         pool.writers = create_recent_writers(settings)
         return pool
 

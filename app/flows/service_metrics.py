@@ -8,7 +8,7 @@ from app.core.timestamps import parse_stored_time
 from app.db.replicas import Replica
 from app.db.resource_pool import ResourcePool
 from app.flows.background_jobs import PeriodicJob
-from app.metrics.instruments import Kind, Reading
+from app.metrics.instruments import Kind, Labels, Reading
 from app.metrics.metrics import Metrics
 from app.repositories.services import Services
 from app.repositories.stores.outbox import OutboxQueue
@@ -51,8 +51,12 @@ def _register_replicas(metrics: Metrics, replicas: Sequence[Replica]) -> None:
     def of_replicas(value: Callable[[Replica], float]) -> Reading:
         return lambda: {(replica.address,): value(replica) for replica in replicas}
 
+    def lags() -> dict[Labels, float]:
+        return {(replica.address,): replica.lag_seconds for replica in replicas if replica.lag_seconds is not None}
+
     in_use = of_replicas(lambda replica: replica.is_usable)
     metrics.gauge("replica_in_use", "Whether a replica serves reads", in_use, "replica")
+    metrics.gauge("replica_lag_seconds", "How old the rows of a replica may be", lags, "replica", kind=Kind.MAX)
     metrics.counter_from("replica_reads", "Statements run on a replica", of_replicas(lambda r: r.reads), "replica")
     metrics.counter_from(
         "replica_fallbacks",

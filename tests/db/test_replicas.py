@@ -10,7 +10,7 @@ from app.db.database_url import parse_url
 from app.db.engine import create_read_engine
 from app.db.read_pool import ReadPool
 from app.db.recent_writers import MAX_OWNERS, LocalWriters, RedisWriters
-from app.db.replica_monitor import NOT_A_REPLICA, ReplicaMonitor, covered_names, parse_position
+from app.db.replica_monitor import NOT_A_REPLICA, PositionHistory, ReplicaMonitor, covered_names, parse_position
 from app.db.replicas import Replica, ReplicatedReadPool
 from tests.conftest import HAS_POSTGRESQL, admin_url, make_settings
 
@@ -39,6 +39,36 @@ def test_only_standbys_that_every_commit_waits_for_are_covered(setting, covered)
 
 def test_positions_are_compared_as_numbers():
     assert parse_position("0/9000000") < parse_position("0/10000000") < parse_position("1/0")
+
+
+def test_the_history_tells_when_the_primary_was_at_a_position():
+    history = PositionHistory()
+    for position, when in [(10, 1.0), (20, 2.0), (20, 3.0), (30, 4.0)]:
+        history.add(position, when)
+
+    assert [history.latest_at(position) for position in (9, 10, 19, 20, 25, 99)] == [None, 1.0, 1.0, 3.0, 3.0, 4.0]
+
+
+def test_the_lag_of_a_replica_is_the_age_of_the_newest_state_that_it_has():
+    url = parse_url("postgresql://replica.example.com/users")
+    replica = Replica(url, ReadPool.open(url, make_settings(url.render_as_string())))
+    replica.measure_lag()
+    unknown, replica.applied_until = replica.lag_seconds, time.monotonic() - 60
+    replica.measure_lag()
+
+    assert unknown is None
+    assert replica.lag_seconds is not None
+    assert replica.lag_seconds >= 60
+
+
+@pytest.mark.parametrize(("pooler", "replica_pooler"), [("transaction", None), (None, "transaction")])
+def test_primary_and_replicas_have_a_pooler_of_their_own(pooler, replica_pooler):
+    url = "postgresql://primary.example.com/users"
+    settings = make_settings(url, database_replica_urls=(url,), db_pooler=pooler, db_replica_pooler=replica_pooler)
+    pool = ReplicatedReadPool.open(parse_url(url), settings)
+
+    assert pool.has_pooler == (pooler is not None)
+    assert pool.replicas[0].pool.has_pooler == (replica_pooler is not None)
 
 
 def test_writers_are_forgotten_after_a_while_and_with_too_many_everyone_is_one():
@@ -128,6 +158,7 @@ async def test_a_server_that_is_no_standby_is_never_used(writable_db):
         await monitor.check_once()
 
     assert (pool.replicas[0].state, pool.replicas[0].is_usable) == (NOT_A_REPLICA, False)
+    assert pool.replicas[0].lag_seconds is None
     assert (await pool.fetch(text("SELECT replicas FROM rollcall_version")))[0]
     await pool.dispose()
 

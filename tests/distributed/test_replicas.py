@@ -24,6 +24,7 @@ from tests.distributed.stale_rights import (
     summary,
     without_waits,
 )
+from tests.metrics.readings import SCRAPE, TOKEN, parse, value
 
 MISSING = missing_requirements() or (None if shutil.which("redis-server") else "redis-server is not installed")
 pytestmark = [pytest.mark.nightly, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
@@ -41,7 +42,7 @@ async def replicated_nodes(folder, *, replicas=True):
         await run_rollcall(cluster.primary.url(), "bootstrap")
         await cluster.streaming(cluster.primary, 2)
         await cluster.primary.set_synchronous("s1", "s2")
-        settings = {"RATE_LIMITER_STORE": "redis", "REDIS": redis.url}
+        settings = {"RATE_LIMITER_STORE": "redis", "REDIS": redis.url, "METRICS_TOKEN": TOKEN}
         if replicas:
             settings["DATABASE_REPLICA_URLS"] = ",".join(standby.url() for standby in cluster.standbys)
         async with running_nodes(folder, NODES, cluster.primary.url(), **settings) as nodes:
@@ -78,12 +79,14 @@ async def test_a_replica_that_is_paused_delays_a_change_and_returns_by_itself(tm
     async with replicated_nodes(tmp_path) as (cluster, (node, *_)):
         policy = await created(node, "/policies", name="one")
         paused = cluster.standbys[1]
+        lags = [await lag_of(node, paused)]
         await paused.execute("SELECT pg_wal_replay_pause()")
         change = asyncio.ensure_future(node.patch(f"/policies/{policy}", json={"name": "two"}))
         await asyncio.sleep(0.5)
         other = await node.post("/users", json={"email": "other@example.com"})
         was_waiting = not change.done()
         response = await change
+        lags.append(await lag_of(node, paused))
         await cluster.primary.set_synchronous("s1")
         began = time.monotonic()
         without = await node.patch(f"/policies/{policy}", json={"name": "three"})
@@ -91,6 +94,7 @@ async def test_a_replica_that_is_paused_delays_a_change_and_returns_by_itself(tm
         await paused.execute("SELECT pg_wal_replay_resume()")
         await cluster.primary.set_synchronous("s1", "s2")
         await asyncio.sleep(4)
+        lags.append(await lag_of(node, paused))
         before = await reads_on(paused)
         for _ in range(20):
             assert (await node.get("/roles?fields=name")).is_success
@@ -102,6 +106,8 @@ async def test_a_replica_that_is_paused_delays_a_change_and_returns_by_itself(tm
     assert other.is_success
     assert (response.status_code, response.json()["data"]["name"]) == (200, "two")
     assert without.is_success
+    assert lags[0] < 1 < lags[1]
+    assert lags[2] < 1
     assert after > before
 
 
@@ -118,6 +124,12 @@ async def test_a_right_revoked_while_both_replicas_are_paused_is_gone_when_the_w
     assert EMPTY not in {body for _, body in before}
     assert revoked.is_success
     assert set(after) == {(200, EMPTY)}
+
+
+async def lag_of(node, server):
+    """Return the metric of the lag of a replica in seconds."""
+    text = (await node.get("/metrics", headers=SCRAPE)).text
+    return value(parse(text), "replica_lag_seconds", replica=server.address)
 
 
 async def rows_on_each(nodes):
