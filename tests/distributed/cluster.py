@@ -18,6 +18,8 @@ from tests.distributed.hosts import LOCALHOST, Host
 
 BINARIES = next((folder for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 USER = "postgres"
+CONNECT_SECONDS, STREAMING_SECONDS = 30, 60
+"""What connecting to a server, and streaming from one, may take on a busy machine."""
 SETTINGS = """
 unix_socket_directories = ''
 max_connections = 200
@@ -101,7 +103,7 @@ class Server:
 
     async def execute(self, *statements: str) -> None:
         """Run statements one after the other, each in a transaction of its own."""
-        connection = await asyncpg.connect(self.url(), timeout=5)
+        connection = await asyncpg.connect(self.url(), timeout=CONNECT_SECONDS)
         try:
             for statement in statements:
                 await connection.execute(statement)
@@ -109,7 +111,7 @@ class Server:
             await connection.close()
 
     async def value(self, query: str, database: str = "postgres") -> object:
-        connection = await asyncpg.connect(self.url(database), timeout=5)
+        connection = await asyncpg.connect(self.url(database), timeout=CONNECT_SECONDS)
         try:
             return await connection.fetchval(query)
         finally:
@@ -160,7 +162,7 @@ class Cluster:
 
     async def streaming(self, primary: Server, count: int) -> None:
         """Wait until so many standbys follow a primary."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(STREAMING_SECONDS):
             query = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
             while await primary.value(query) != count:  # noqa: ASYNC110  # nothing notifies of it
                 await asyncio.sleep(0.1)

@@ -21,7 +21,7 @@ from tests.distributed.nodes import (
     running_process,
     until_healthy,
 )
-from tests.distributed.test_replicas import add_user, created
+from tests.distributed.stale_rights import add_users, created
 from tests.realtime.mirror import DirectusMirror, GraphQLMirror, converged, mirroring
 
 pytestmark = [
@@ -52,7 +52,7 @@ async def titled_users(cluster, folder):
     """Bootstrap a directory with a viewer and three users with titles, and yield their keys."""
     await run_rollcall(cluster.primary.url(), "bootstrap")
     async with running_node(folder, cluster.primary.url()) as node:
-        await add_user(node, VIEWER, READ_TITLES)
+        await add_users(node, [VIEWER], READ_TITLES)
         keys = [await created(node, "/users", email=f"{name}@example.com", title="0") for name in ("a", "b", "c")]
     yield keys
 
