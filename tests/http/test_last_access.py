@@ -48,28 +48,28 @@ async def open_app(system, seconds=3600.0, **settings):
 
 
 @pytest.mark.parametrize("planned", [True, False])
-async def test_requests_with_a_valid_token_update_the_last_access(writable_db, planned):
-    await clear_last_accesses(writable_db)
-    async with open_app(writable_db, graphql_plans=planned) as client:
+async def test_requests_with_a_valid_token_update_the_last_access(restored_db, planned):
+    await clear_last_accesses(restored_db)
+    async with open_app(restored_db, graphql_plans=planned) as client:
         for _ in range(2):
             await client.post(PATH, json=ME, headers=ADA)
             await client.get("/users/me", headers=bearer(static_token("sam")))
             await client.get("/server/info", headers=bearer(static_token("vi")))
             await client.post(PATH, json={"query": "{ server_ping }"})
             await client.post(PATH, json=ME, headers=bearer("nobodys-token"))
-        during = await last_accesses(writable_db)
+        during = await last_accesses(restored_db)
 
     assert during == {}
-    assert set(await last_accesses(writable_db)) == {"ada", "sam", "vi"}
+    assert set(await last_accesses(restored_db)) == {"ada", "sam", "vi"}
 
 
-async def test_it_is_written_periodically_while_the_server_runs(writable_db):
-    await clear_last_accesses(writable_db)
-    async with open_app(writable_db, seconds=0.05) as client:
+async def test_it_is_written_periodically_while_the_server_runs(restored_db):
+    await clear_last_accesses(restored_db)
+    async with open_app(restored_db, seconds=0.05) as client:
         await client.post(PATH, json=ME, headers=ADA)
-        first = await wait_until(writable_db, lambda moments: "ada" in moments)
+        first = await wait_until(restored_db, lambda moments: "ada" in moments)
         await client.post(PATH, json=ME, headers=ADA)
-        await wait_until(writable_db, lambda moments: moments["ada"] > first["ada"])
+        await wait_until(restored_db, lambda moments: moments["ada"] > first["ada"])
 
 
 async def wait_until(system, condition):
@@ -81,86 +81,86 @@ async def wait_until(system, condition):
     raise TimeoutError
 
 
-async def test_it_is_never_written_if_the_interval_is_0(writable_db):
-    await clear_last_accesses(writable_db)
-    async with open_app(writable_db, seconds=0) as client:
+async def test_it_is_never_written_if_the_interval_is_0(restored_db):
+    await clear_last_accesses(restored_db)
+    async with open_app(restored_db, seconds=0) as client:
         await client.post(PATH, json=ME, headers=ADA)
 
-    assert await last_accesses(writable_db) == {}
+    assert await last_accesses(restored_db) == {}
 
 
 @pytest.mark.counting
-async def test_requests_write_nothing_and_one_statement_writes_many(writable_db):
-    await clear_last_accesses(writable_db)
+async def test_requests_write_nothing_and_one_statement_writes_many(restored_db):
+    await clear_last_accesses(restored_db)
     for name in ("ada", "sam", "vi", "ed"):
         for _ in range(3):
-            await writable_db.execute(ME_QUERY, caller=caller(name))
-    statements = writable_db.database.reader.statements
+            await restored_db.execute(ME_QUERY, caller=caller(name))
+    statements = restored_db.database.reader.statements
 
-    assert await last_accesses(writable_db) == {}
-    await writable_db.services.last_access.flush()
-    assert set(await last_accesses(writable_db)) == {"ada", "sam", "vi", "ed"}
-    assert writable_db.database.reader.statements == statements
+    assert await last_accesses(restored_db) == {}
+    await restored_db.services.last_access.flush()
+    assert set(await last_accesses(restored_db)) == {"ada", "sam", "vi", "ed"}
+    assert restored_db.database.reader.statements == statements
 
 
-async def test_a_rejected_caller_is_not_recorded(writable_db):
-    await clear_last_accesses(writable_db)
+async def test_a_rejected_caller_is_not_recorded(restored_db):
+    await clear_last_accesses(restored_db)
     vi = Caller(token=static_token("vi"))
-    await writable_db.execute(ME_QUERY, caller=vi)
-    await writable_db.services.last_access.flush()
-    await clear_last_accesses(writable_db)
-    async with writable_db.database.transaction() as connection:
+    await restored_db.execute(ME_QUERY, caller=vi)
+    await restored_db.services.last_access.flush()
+    await clear_last_accesses(restored_db)
+    async with restored_db.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(token=None))
     with pytest.raises(InvalidCredentials):
-        await writable_db.directory(vi)["users"].read_by_query()
-    await writable_db.services.last_access.flush()
+        await restored_db.directory(vi)["users"].read_by_query()
+    await restored_db.services.last_access.flush()
 
-    assert await last_accesses(writable_db) == {}
+    assert await last_accesses(restored_db) == {}
 
 
-async def test_neither_the_public_nor_the_system_caller_is_recorded(writable_db):
-    await clear_last_accesses(writable_db)
-    await writable_db.execute(ME_QUERY, caller=PUBLIC)
+async def test_neither_the_public_nor_the_system_caller_is_recorded(restored_db):
+    await clear_last_accesses(restored_db)
+    await restored_db.execute(ME_QUERY, caller=PUBLIC)
     for system in (SYSTEM, Caller(user=uid("ada"), system=True)):
-        await writable_db.directory(system)["users"].count()
-    await writable_db.services.last_access.flush()
+        await restored_db.directory(system)["users"].count()
+    await restored_db.services.last_access.flush()
 
-    assert await last_accesses(writable_db) == {}
+    assert await last_accesses(restored_db) == {}
 
 
-async def test_a_later_moment_is_not_overwritten(writable_db):
-    async with writable_db.database.transaction() as connection:
+async def test_a_later_moment_is_not_overwritten(restored_db):
+    async with restored_db.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(last_access=LATER))
         await connection.execute(update(User).where(User.id == uid("sam")).values(last_access=BEFORE))
-    tracker = tracker_of(writable_db)
+    tracker = tracker_of(restored_db)
     for name in ("vi", "sam"):
         tracker.record(uid(name))
     await tracker.flush()
-    moments = await last_accesses(writable_db)
+    moments = await last_accesses(restored_db)
 
     assert (moments["vi"], moments["sam"]) == (LATER, NOON)
 
 
-async def test_it_is_not_audited_and_revokes_nothing(writable_db):
+async def test_it_is_not_audited_and_revokes_nothing(restored_db):
     async def other_state():
         counts = [select(func.count()).select_from(table) for table in (Activity, Revision)]
-        async with writable_db.database.transaction() as connection:
+        async with restored_db.database.transaction() as connection:
             return [await connection.scalar(query) for query in (*counts, select(VERSION.c.token))]
 
-    before, tracker = await other_state(), tracker_of(writable_db)
+    before, tracker = await other_state(), tracker_of(restored_db)
     tracker.record(uid("ada"))
     await tracker.flush()
 
-    assert (await last_accesses(writable_db))["ada"] == NOON
+    assert (await last_accesses(restored_db))["ada"] == NOON
     assert await other_state() == before
 
 
-async def test_it_does_not_wait_for_locks(writable_db):
-    if writable_db.database.dialect == "sqlite":
+async def test_it_does_not_wait_for_locks(restored_db):
+    if restored_db.database.dialect == "sqlite":
         pytest.skip("an SQLite file has one writer at a time")
-    await clear_last_accesses(writable_db)
-    tracker = tracker_of(writable_db)
-    async with writable_db.database.transaction() as connection:
+    await clear_last_accesses(restored_db)
+    tracker = tracker_of(restored_db)
+    async with restored_db.database.transaction() as connection:
         await connection.execute(text("SELECT id FROM rollcall_lock FOR UPDATE"))
         await connection.execute(update(User).where(User.id == uid("vi")).values(title="Busy"))
         for name in ("vi", "sam"):
@@ -168,25 +168,25 @@ async def test_it_does_not_wait_for_locks(writable_db):
         async with asyncio.timeout(2):
             await tracker.flush()
 
-    assert set(await last_accesses(writable_db)) == {"sam"}
+    assert set(await last_accesses(restored_db)) == {"sam"}
 
 
-async def test_users_are_written_in_batches_and_the_memory_is_bounded(writable_db):
-    await clear_last_accesses(writable_db)
+async def test_users_are_written_in_batches_and_the_memory_is_bounded(restored_db):
+    await clear_last_accesses(restored_db)
     names = ["ada", "sam", "vi", "ed"]
-    batches, few = tracker_of(writable_db, batch_size=3), tracker_of(writable_db, now=LATER, max_users=2)
+    batches, few = tracker_of(restored_db, batch_size=3), tracker_of(restored_db, now=LATER, max_users=2)
     for name in names * 2:
         batches.record(uid(name))
         few.record(uid(name))
     await batches.flush()
-    first = await last_accesses(writable_db)
+    first = await last_accesses(restored_db)
     await few.flush()
 
     assert first == dict.fromkeys(names, NOON)
-    assert await last_accesses(writable_db) == {"ada": LATER, "sam": LATER, "vi": NOON, "ed": NOON}
+    assert await last_accesses(restored_db) == {"ada": LATER, "sam": LATER, "vi": NOON, "ed": NOON}
 
 
-async def test_a_failed_write_is_retried_and_does_not_block_the_shutdown(writable_db):
+async def test_a_failed_write_is_retried_and_does_not_block_the_shutdown():
     unreachable = Database.open(make_settings("postgresql+asyncpg://nobody@127.0.0.1:1/nothing"))
     tracker = LastAccessTracker(unreachable)
     try:
