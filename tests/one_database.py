@@ -47,16 +47,27 @@ def mark_other_database(items: Sequence[pytest.Item]) -> None:
     """Mark the cases that do not run by default because the same ones run on the other database.
 
     The cases of a test alternate between the databases. Which one the first case runs on depends on the test's name.
+    A test that moves data from each database to each runs between different ones.
     """
     tests: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
-        if len(DATABASE.findall(item.nodeid)) == 1:
-            tests[item.nodeid.partition("[")[0]][DATABASE.sub("", item.nodeid)].append(item)
+        tests[item.nodeid.partition("[")[0]][DATABASE.sub("", item.nodeid)].append(item)
     for name, cases in tests.items():
-        pairs = [sorted(case, key=lambda item: item.nodeid) for case in cases.values() if len(case) == 2]
-        if pairs and _alternates(pairs[0][0], len(pairs)):
-            for number, pair in enumerate(pairs, crc32(name.encode())):
-                pair[number % 2].add_marker(pytest.mark.other_database)
+        moves = [item for case in cases.values() for item in case if _moves_within_one(item, case)]
+        pairs = [sorted(case, key=lambda item: item.nodeid) for case in cases.values() if _is_pair(case)]
+        others = [pair[number % 2] for number, pair in enumerate(pairs, crc32(name.encode()))]
+        for item in moves + others:
+            if _alternates(item, len(moves + others)):
+                item.add_marker(pytest.mark.other_database)
+
+
+def _is_pair(case: Sequence[pytest.Item]) -> bool:
+    return len(case) == 2 and all(len(DATABASE.findall(item.nodeid)) == 1 for item in case)
+
+
+def _moves_within_one(item: pytest.Item, case: Sequence[pytest.Item]) -> bool:
+    """Return whether a test moves data within one database, and the same one moves them between both."""
+    return len(case) == 4 and len(DATABASE.findall(item.nodeid)) == 2 and len(set(DATABASE.findall(item.nodeid))) == 1
 
 
 def _alternates(item: pytest.Item, cases: int) -> bool:

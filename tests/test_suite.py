@@ -79,6 +79,13 @@ def test_a_marker_takes_precedence_over_the_directory(path, markers, count):
     assert len(selected(*pairs(path), markers=markers)) == count
 
 
+def test_data_are_moved_between_databases_rather_than_within_one():
+    databases = ("sqlite", "postgresql")
+    names = [f"tests/{DIRECTORIES[0]}/test_a.py::test_it[{one}-{two}]" for one in databases for two in databases]
+
+    assert selected(*names) == names[1:3]
+
+
 @pytest.mark.parametrize(
     "parameters",
     [["sqlite"], ["postgresql-1"], ["1"], ["sqlite-postgresql", "postgresql-sqlite"], ["sqlite-v10", "postgresql-v11"]],

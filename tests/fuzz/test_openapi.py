@@ -89,6 +89,7 @@ def check_requests(base_url, headers, examples):
     return checker
 
 
+@pytest.mark.slow
 def test_some_requests_get_the_documented_response(base_url):
     checker = check_requests(base_url, bearer(static_token("ada")), 25)
 

@@ -6,6 +6,7 @@ from tests.http.clients import totp_code
 from tests.studio.crawler import Crawler
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user", ["ada", "ed", "vi", None])
 async def test_every_link_and_form_leads_somewhere(studio, user):
     code = {"otp": totp_code()} if user == "ed" else {}
