@@ -5,8 +5,6 @@ No other module imports the engine; `docs/adr/0001-ecmascript-regular-expression
 
 import re
 
-import corvus_regex_ecma262 as engine
-
 MAX_SOURCE_LENGTH = 4096
 """In characters: compiling has no time limit, and takes up to 0.2 s for the most expensive source of this length."""
 MIN_SECONDS = 0.0005
@@ -26,7 +24,7 @@ class MatchLimitExceeded(Exception):
 class Regex:
     """A compiled regular expression. Its methods block the calling thread without holding the interpreter's lock."""
 
-    __slots__ = ("_regex",)
+    __slots__ = ("_engine", "_regex")
 
     def __init__(self, source: str) -> None:
         """Compile the source.
@@ -38,6 +36,9 @@ class Regex:
             raise InvalidRegex(f"it has more than {MAX_SOURCE_LENGTH} characters")
         if _UNPAIRED_SURROGATE.search(source):  # the engine would take it for U+FFFD
             raise InvalidRegex("it contains an unpaired surrogate")
+        import corvus_regex_ecma262 as engine  # noqa: PLC0415  # takes a MB that few servers need
+
+        self._engine = engine
         try:
             self._regex = engine.compile(source, timeout=MIN_SECONDS)
         except engine.error as error:
@@ -51,7 +52,7 @@ class Regex:
         """
         try:
             return self._regex.test(text, timeout=max(seconds, MIN_SECONDS))
-        except engine.MatchLimitError:
+        except self._engine.MatchLimitError:
             raise MatchLimitExceeded from None
 
 

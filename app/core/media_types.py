@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import cache
 from mimetypes import MimeTypes
 
 from app.core.heif import TYPES as HEIF_TYPES
@@ -36,7 +37,6 @@ SNIFF_BYTES = 4096
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", re.ASCII)
 _TAG = re.compile(rb"<(svg|!doctype\s+html|html|head|body|script|iframe)\b")
 _LEADING_BLANKS = b"\xef\xbb\xbf\xff\xfe \t\r\n\f"
-_EXTENSIONS = MimeTypes()  # built-in ones only: stored names must not depend on the machine
 
 
 def sniff_media_type(head: bytes, claimed: str) -> str:
@@ -73,7 +73,13 @@ def matches_media_type(type_: str, patterns: Iterable[str]) -> bool:
 
 def extension_for(type_: str) -> str:
     """Return the file extension of a type, including the dot."""
-    return _EXTENSIONS.guess_extension(type_) or ".bin"
+    return _known_types().guess_extension(type_) or ".bin"
+
+
+@cache
+def _known_types() -> MimeTypes:
+    """Return the built-in types only, as stored names must not depend on the machine. They take half a MB."""
+    return MimeTypes()
 
 
 def _sniff_markup(head: bytes) -> str | None:

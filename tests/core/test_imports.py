@@ -18,6 +18,7 @@ UNUSED_BY_SERVE = (
     "app.http.websocket.gateway",
     "app.openapi.document",
     "app.policy_files.yaml_reader",
+    "corvus_regex_ecma262",
     "email_validator",
     "httpx",
     "idna",
