@@ -13,6 +13,8 @@ from app.studio.page_request import PageRequest
 from app.studio.pages.entry.sign_in import sign_in_page
 from app.studio.pages.settings.password_policies import STRONG, preset_of
 
+NextStep = tuple[str, str]
+"""The path and the label of a link."""
 MIN_LENGTH_POLICY = re.compile(r"/\^\.\{(\d{1,4}),\}\$/", re.ASCII)
 
 
@@ -46,13 +48,10 @@ def password_errors(request: PageRequest, error: RollcallError) -> FormErrors:
     return form_errors(error, request.translate)
 
 
-async def link_problem_page(
-    request: PageRequest, error: RollcallError, outdated: str, next_step: tuple[str, str]
-) -> Response:
+async def link_problem_page(request: PageRequest, error: RollcallError, outdated: str, next_step: NextStep) -> Response:
     """Return the page of a mailed link that does not work.
 
-    `outdated` is the message of a link that has expired or was used; `next_step` are the path and the label of a link
-    that helps then.
+    `outdated` is the message of a link that has expired or was used; `next_step` helps then.
     """
     _ = request.translate
     incomplete = _("This link is incomplete. Open the whole link from the mail again.")
