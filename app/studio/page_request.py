@@ -164,6 +164,7 @@ class PageRequest:
             "viewer": self.viewer,
             "project": self.project,
             "rights": rights,
+            "own_picture": None if self.fragment else await self._own_picture(rights),
             "errors": errors or {},
             "documents": self._documents,
             "url": self.addresses.page,
@@ -171,6 +172,14 @@ class PageRequest:
         }
         html = self.site.templates.render(template, self.viewer.language, variables)
         return Response(html.encode(), status, HTML, [REFERRER_POLICY], no_store=True, policy=CSP)
+
+    async def _own_picture(self, rights: Rights | None) -> str | None:
+        """Return the id of the user's picture; None if there is none, or the user may not read the file."""
+        key = self.viewer.avatar
+        if key is None or rights is None or not rights.may("read", "files"):
+            return None
+        is_readable = rights.shows_all_rows("files", ["id"]) or await self.directory["files"].may("read", key)
+        return key if is_readable else None
 
     async def _may_navigate(self) -> bool:
         """Return whether there is a user who does not have to set up two-factor authentication first."""

@@ -5,7 +5,7 @@ import pytest
 from app.db.models import File
 from tests.base_data import IS_SELF, uid
 from tests.flows.inviters import user_row
-from tests.http.clients import count_rows
+from tests.http.clients import SESSION, count_rows
 from tests.studio.grants import grant
 from tests.studio.test_user_avatar import PNG
 
@@ -59,3 +59,28 @@ async def test_a_form_without_the_token_of_its_user_is_refused(ada, path):
 
     assert page.status in (400, 403)
     assert (await user_row(ada.system, "ada@example.com"))["avatar"] is None
+
+
+NAVIGATION = ".account-link img"
+
+
+async def test_the_navigation_shows_the_own_picture(ada):
+    assert not (await ada.get("/account")).html.select(NAVIGATION)
+    await ada.upload(PATH, "picture", "photo.png", PNG)
+    stored = (await user_row(ada.system, "ada@example.com"))["avatar"]
+
+    page = await ada.get("/policies")
+
+    assert page.attribute_at(NAVIGATION, "src") == f"/assets/{stored}"
+    assert (await ada.client.get(f"/assets/{stored}", headers={"cookie": f"{SESSION}={ada.cookies[SESSION]}"})).status_code == 200
+
+
+@pytest.mark.parametrize(("rule", "is_shown"), [(None, True), ({"type": {"_eq": "image/gif"}}, False)])
+async def test_the_navigation_shows_no_picture_that_the_user_may_not_read(ada, vi, rule, is_shown):
+    picture = await ada.upload(f"/users/{uid('vi')}/avatar", "picture", "photo.png", PNG)
+    assert picture.status == 303
+    assert not (await vi.get("/account")).html.select(NAVIGATION)
+
+    await grant(ada.system, "read", "files", "*", permissions=rule)
+
+    assert bool((await vi.get("/account")).html.select(NAVIGATION)) is is_shown
