@@ -9,6 +9,8 @@ from app.studio.pages.roles import role_members
 from tests.base_data import uid
 from tests.flows.inviters import update_user, user_row
 from tests.http.clients import PASSWORD_HASH
+from tests.http.test_graphql import served
+from tests.studio.pages import StudioClient
 from tests.studio.test_roles import ADMINISTRATOR, EDITOR, VIEWER, sign_in_rita
 
 ROLE = f"/roles/{EDITOR}"
@@ -27,6 +29,15 @@ def outcomes(page) -> dict[str, str]:
         )
         for entry in page.html.select(".outcomes li")
     }
+
+
+@pytest.mark.parametrize(("transport", "hint"), [("log", "only written to the server's log"), ("smtp", "gets a mail")])
+async def test_the_form_says_whether_mails_are_sent(members, transport, hint):
+    settings = members.settings.model_copy(update={"email_transport": transport, "email_smtp_host": "mail.invalid"})
+    async with served(settings) as client:
+        page = await (await StudioClient(client, members).sign_in("ada")).get(f"{ROLE}/invite")
+
+    assert hint in page.text_at("#hint-emails")
 
 
 async def test_invite_a_user(ada):

@@ -13,9 +13,11 @@ from app.studio.policy_editor.permission_grid import COLUMNS, Grid, build_grid
 from app.studio.policy_editor.policy_form import EDITED
 from app.studio.policy_editor.visible_registry import visible_registry
 from app.studio.rights import Rights
+from app.studio.role_choice import are_too_many, readable_roles
 
 HOLDERS_PER_PAGE = 25
 MAX_ROLES = 200
+"""Roles that the page lists as holders."""
 USER_NAMES = ("first_name", "last_name", "email")
 
 
@@ -71,9 +73,10 @@ async def policy_page(
     values: Mapping[str, Any] | None = None,
     chosen: Mapping[str, str] | None = None,
     email: str = "",
+    role: str = "",
     effects: ChangeEffects | None = None,
 ) -> Response:
-    """Return the page of a policy; `values`, `chosen` and `email` are those of a form that was not saved.
+    """Return the page of a policy; `values`, `chosen`, `email` and `role` are those of a form that was not saved.
 
     `effects` are those that saving it would have.
     """
@@ -90,6 +93,7 @@ async def policy_page(
         "chosen": chosen,
         "holders": await _read_holders(request, rights, key),
         "email": email,
+        "role": role,
         "effects": effects,
     }
     return await request.page("policies/policy.html", status=status, errors=errors, **variables)
@@ -103,6 +107,7 @@ async def _read_holders(request: PageRequest, rights: Rights, key: str) -> dict[
     data = await request.execute(_holders_document(rights), {"policy": key, "page": page})
     count = data["counts"][0]["count"] if data["counts"] else {"role": 0, "user": 0}
     pages = -(-int(count["user"]) // HOLDERS_PER_PAGE)
+    roles = await readable_roles(request, rights) if rights.may("create", "access") else []
     taken = {row["role"]["id"] for row in data["roles"] if row.get("role")}
     return {
         **data,
@@ -110,7 +115,8 @@ async def _read_holders(request: PageRequest, rights: Rights, key: str) -> dict[
         "user_count": int(count["user"]),
         "page": page,
         "pages": pages,
-        "free_roles": [role for role in data.get("all_roles", ()) if role["id"] not in taken],
+        "free_roles": [role for role in roles if role[0] not in taken],
+        "has_too_many_roles": are_too_many(roles),
     }
 
 
@@ -119,7 +125,6 @@ def _holders_document(rights: Rights) -> str:
     names = " ".join(["id", *rights.fields("read", "users", USER_NAMES)])
     role = f"role {{ id{' name' if may_name_roles else ''} }}" if rights.may_field("read", "roles", "id") else ""
     user = f"user {{ {names} }}" if rights.may_field("read", "users", "id") else ""
-    roles = f'all_roles: roles(sort: ["name", "id"], limit: {MAX_ROLES}) {{ id name }}' if may_name_roles else ""
     of_policy, end = "policy: { id: { _eq: $policy } }", " ".join(rights.fields("read", "access", ["expires"]))
     return f"""query Holders($policy: ID!, $page: Int) {{
   roles: access(filter: {{ {of_policy}, role: {{ id: {{ _nnull: true }} }} }}, limit: {MAX_ROLES}) {{ id {end} {role} }}
@@ -130,5 +135,4 @@ def _holders_document(rights: Rights) -> str:
     filter: {{ {of_policy}, role: {{ id: {{ _null: true }} }}, user: {{ id: {{ _null: true }} }} }}, limit: 1
   ) {{ id {end} }}
   counts: access_aggregated(filter: {{ {of_policy} }}) {{ count {{ role user }} }}
-  {roles}
 }}"""

@@ -6,6 +6,7 @@ from app.core.errors import RollcallError
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import Form, PageRequest
+from app.studio.pages.tools.row_reference import RowNotFound, find_row
 from app.studio.policy_editor.policy_page import policy_page
 from app.studio.routing import Route
 
@@ -24,7 +25,8 @@ async def attach_policy(request: PageRequest) -> Response:
         except RollcallError as error:
             errors = form_errors(error, request.translate)
     if errors:
-        return await policy_page(request, key, errors=errors, status=422, email=form.get("email", ""))
+        email, role = form.get("email", ""), form.get("role", "")
+        return await policy_page(request, key, errors=errors, status=422, email=email, role=role)
     return request.redirect(f"/policies/{key}", notice="policy-attached")
 
 
@@ -46,11 +48,19 @@ async def _find_holder(request: PageRequest, form: Form) -> tuple[dict[str, Any]
         case "everyone":
             return {}, {}
         case "role":
-            role = form.get("role", "")
-            return {"role": {"id": role}}, {} if role else {"role": request.translate("Choose a role.")}
+            return await _find_role(request, form.get("role", "").strip())
         case _:
             user, error = await _find_user(request, form.get("email", "").strip())
             return {"user": {"id": user}}, {"email": error} if error else {}
+
+
+async def _find_role(request: PageRequest, text: str) -> tuple[dict[str, Any], FormErrors]:
+    if not text:
+        return {}, {"role": request.translate("Choose a role.")}
+    try:
+        return {"role": {"id": await find_row(request, "roles", text)}}, {}
+    except RowNotFound as error:
+        return {}, {"role": str(error)}
 
 
 async def _find_user(request: PageRequest, email: str) -> tuple[str, str]:

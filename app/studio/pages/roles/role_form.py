@@ -6,10 +6,13 @@ from typing import Any
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
-from app.studio.page_request import Form, PageRequest
+from app.studio.page_request import PageRequest
 from app.studio.pages.roles.role_hierarchy import read_hierarchy, role_name
 from app.studio.pages.roles.role_page import authorized_role, rejected_action
 from app.studio.pages.roles.role_rights import ROLE_FIELDS, editable_fields
+from app.studio.pages.tools.row_reference import RowNotFound, find_row
+from app.studio.pages.users.user_roles import role_text
+from app.studio.role_choice import are_too_many, readable_roles
 from app.studio.routing import Route
 
 CREATE = "mutation CreateRole($data: create_directus_roles_input!) {\n  create_roles_item(data: $data) { id }\n}"
@@ -27,9 +30,9 @@ async def show_new_role(request: PageRequest) -> Response:
 
 async def create_role(request: PageRequest) -> Response:
     """Create a role and lead to its page."""
-    form = await request.form()
     fields = await _creatable_fields(request)
-    if errors := _missing_name(request, form, fields, ""):
+    form, errors = await _submitted(request)
+    if errors := errors | _missing_name(request, form, fields, ""):
         return await _form_page(request, None, form, errors, 422)
     data = {field: _input_value(field, form.get(field)) for field in fields if form.get(field, "").strip()}
     try:
@@ -47,11 +50,11 @@ async def show_edit_role(request: PageRequest) -> Response:
 
 async def update_role(request: PageRequest) -> Response:
     """Save the changed fields of a role."""
-    form = await request.form()
     role = await authorized_role(request, lambda may: may.edit)
+    form, errors = await _submitted(request)
     stored = _form_values(role)
     fields = editable_fields(await request.rights())
-    if errors := _missing_name(request, form, fields, stored["name"]):
+    if errors := errors | _missing_name(request, form, fields, stored["name"]):
         return await _form_page(request, role, form, errors, 422)
     changed = [field for field in fields if field in form and _normalized(form[field]) != stored[field]]
     data = {field: _input_value(field, form[field]) for field in changed}
@@ -77,15 +80,13 @@ async def delete_role(request: PageRequest) -> Response:
 async def _form_page(
     request: PageRequest,
     role: Mapping[str, Any] | None,
-    values: Mapping[str, str] | Form,
+    values: Mapping[str, str],
     errors: FormErrors | None = None,
     status: int = 200,
 ) -> Response:
     fields = await _creatable_fields(request) if role is None else editable_fields(await request.rights())
     if not fields:
         raise Forbidden
-    hierarchy = await read_hierarchy(request)
-    key = role["id"] if role else None
     return await request.page(
         "roles/form.html",
         status=status,
@@ -94,8 +95,26 @@ async def _form_page(
         name=role_name(role),
         fields=fields,
         values=values,
-        parents=hierarchy.parent_options(key, request.translate("None")),
+        **await _parents(request, role, values.get("parent", "")),
     )
+
+
+async def _parents(request: PageRequest, role: Mapping[str, Any] | None, chosen: str) -> dict[str, Any]:
+    """Return the parents to choose from, or the `suggestions` for a text field and its text if there are very many."""
+    if are_too_many(roles := await readable_roles(request, await request.rights())):
+        return {"parents": (), "suggestions": roles, "parent": await role_text(request, roles, chosen)}
+    options = (await read_hierarchy(request)).parent_options(role["id"] if role else None, request.translate("None"))
+    return {"parents": options, "suggestions": (), "parent": chosen}
+
+
+async def _submitted(request: PageRequest) -> tuple[Mapping[str, str], FormErrors]:
+    """Return the submitted form with the id of the parent that it names, and the message if it names none."""
+    form = dict(await request.form())
+    parent = form.get("parent", "").strip()
+    try:
+        return (form | {"parent": await find_row(request, "roles", parent)} if parent else form), {}
+    except RowNotFound as error:
+        return form, {"parent": str(error)}
 
 
 async def _creatable_fields(request: PageRequest) -> list[str]:
@@ -111,7 +130,7 @@ async def _creatable_fields(request: PageRequest) -> list[str]:
     return fields if rights.may_field("read", "roles", "id") else []
 
 
-def _missing_name(request: PageRequest, form: Form, fields: Sequence[str], stored: str) -> FormErrors:
+def _missing_name(request: PageRequest, form: Mapping[str, str], fields: Sequence[str], stored: str) -> FormErrors:
     is_missing = "name" in fields and not form.get("name", stored).strip()
     return {"name": request.translate("Enter a value.")} if is_missing else {}
 

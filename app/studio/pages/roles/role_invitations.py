@@ -14,6 +14,9 @@ from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import PageRequest
 from app.studio.pages.roles.role_hierarchy import read_hierarchy, role_name
 from app.studio.pages.roles.role_page import authorized_role, rejected_action, role_page
+from app.studio.pages.tools.row_reference import RowNotFound, find_row
+from app.studio.pages.users.user_roles import role_text
+from app.studio.role_choice import are_too_many, readable_roles
 from app.studio.routing import Route
 
 MAX_ADDRESSES = 100
@@ -41,9 +44,13 @@ async def show_invite(request: PageRequest) -> Response:
 async def invite_users(request: PageRequest) -> Response:
     """Invite each address by itself and report an outcome per address; the form keeps those that failed."""
     form = await request.form()
-    text, chosen = form.get("emails", ""), form.get("role", "")
+    text, chosen = form.get("emails", ""), form.get("role", "").strip()
     addresses = _addresses(text)
-    problems = {"role": _role_problem(request, chosen), "emails": _count_problem(request, addresses)}
+    problems = {"role": "", "emails": _count_problem(request, addresses)}
+    try:
+        chosen = await _chosen_role(request, chosen)
+    except RowNotFound as error:
+        problems["role"] = str(error)
     if any(problems.values()):
         errors = {name: problem for name, problem in problems.items() if problem}
         return await _invite_page(request, text, chosen, errors=errors, status=422)
@@ -91,8 +98,17 @@ def _addresses(text: str) -> list[str]:
     return list({email_key(part): part for part in reversed(parts) if part}.values())[::-1]
 
 
-def _role_problem(request: PageRequest, chosen: str) -> str:
-    return "" if chosen or "role" in request.parameters else request.translate("Choose a role.")
+async def _chosen_role(request: PageRequest, text: str) -> str:
+    """Return the id of the role that a form names; the path may name it instead.
+
+    Raises:
+        RowNotFound: The text is empty, or names no role, or several.
+    """
+    if "role" in request.parameters:
+        return text
+    if not text:
+        raise RowNotFound(request.translate("Choose a role."))
+    return await find_row(request, "roles", text)
 
 
 def _count_problem(request: PageRequest, addresses: Sequence[str]) -> str:
@@ -167,12 +183,15 @@ async def _role_context(request: PageRequest, chosen: str) -> dict[str, Any]:
     """
     if "role" in request.parameters:
         role = await authorized_role(request, lambda may: may.invite)
-        return {"role": role, "name": role_name(role), "choices": None, "chosen": role["id"]}
+        return {"role": role, "name": role_name(role), "choices": None, "suggestions": (), "chosen": role["id"]}
     rights = await request.rights()
     if not rights.may_fields("create", "users", ["email", "role"]):
         raise Forbidden
+    if are_too_many(roles := await readable_roles(request, rights)):
+        text = await role_text(request, roles, chosen)
+        return {"role": None, "name": "", "choices": None, "suggestions": roles, "chosen": chosen, "text": text}
     choices = (await read_hierarchy(request)).parent_options(None, request.translate("Choose a role"))
-    return {"role": None, "name": "", "choices": choices, "chosen": chosen}
+    return {"role": None, "name": "", "choices": choices, "suggestions": (), "chosen": chosen}
 
 
 USER_ROUTES: tuple[Route, ...] = (

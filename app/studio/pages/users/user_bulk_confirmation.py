@@ -7,9 +7,10 @@ from app.http.response import Response
 from app.studio.page_request import Form, PageRequest
 from app.studio.pages.users.user_deletion import read_consequences, read_references, reference_actions
 from app.studio.pages.users.user_fields import status_labels
-from app.studio.pages.users.user_roles import readable_roles, role_key, role_text
+from app.studio.pages.users.user_roles import role_key, role_text
 from app.studio.pages.users.user_selection import CONFIRMED, BulkSelection
 from app.studio.rights import Rights
+from app.studio.role_choice import readable_roles
 
 SHOWN = 10
 """How many of all matching users the page names."""

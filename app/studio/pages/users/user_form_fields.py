@@ -12,8 +12,8 @@ from app.studio.pages.users.user_fields import (
     field_labels,
     status_labels,
 )
-from app.studio.pages.users.user_roles import are_too_many, readable_roles
 from app.studio.rights import Rights
+from app.studio.role_choice import are_too_many, readable_roles
 from app.studio.translations import LANGUAGE_TAGS, LANGUAGES
 
 PERSON = ("first_name", "last_name", "title", "location", "language", "tags", "description")

@@ -21,8 +21,9 @@ from app.studio.pages.users.user_columns import (
 from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, is_plain, status_labels
 from app.studio.pages.users.user_filters import NO_ROLE, last_access_choices
 from app.studio.pages.users.user_list_state import PAGE_SIZES, UserListState, default_columns, parse_state
-from app.studio.pages.users.user_roles import are_too_many, readable_roles, role_text, with_role_key
+from app.studio.pages.users.user_roles import role_text, with_role_key
 from app.studio.rights import Rights
+from app.studio.role_choice import are_too_many, readable_roles
 from app.studio.routing import Route
 
 RESULTS = "results"

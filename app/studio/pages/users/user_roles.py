@@ -1,6 +1,4 @@
-"""The roles that pages about users offer: a select, or a text field for their names if there are very many."""
-
-from collections.abc import Sequence
+"""The role that a select or a text field of a page names."""
 
 from starlette.datastructures import QueryParams
 
@@ -8,30 +6,7 @@ from app.core.errors import RollcallError
 from app.studio.page_request import PageRequest
 from app.studio.pages.tools.row_reference import RowNotFound, find_row
 from app.studio.pages.users.user_filters import NO_ROLE
-from app.studio.rights import Rights
-
-MAX_ROLES = 500
-"""Roles in a select; with more of them, names are entered."""
-
-Roles = Sequence[tuple[str, str]]
-"""Ids and names."""
-
-
-async def readable_roles(request: PageRequest, rights: Rights) -> Roles:
-    """Return the roles that the caller may see, at most one more than `MAX_ROLES`."""
-    if len(rights.fields("read", "roles", ["id", "name"])) < 2:
-        return []
-    document = 'query Roles($limit: Int) { roles(sort: ["name", "id"], limit: $limit) { id name } }'
-    try:
-        data = await request.execute(document, {"limit": MAX_ROLES + 1})
-    except RollcallError:  # every permission to read roles has a rule that is no filter
-        return []
-    return [(role["id"], role["name"] or role["id"]) for role in data["roles"] if role["id"]]
-
-
-def are_too_many(roles: Roles) -> bool:
-    """Return whether there are more roles than a select should have."""
-    return len(roles) > MAX_ROLES
+from app.studio.role_choice import Roles, are_too_many
 
 
 async def role_key(request: PageRequest, text: str) -> str:
