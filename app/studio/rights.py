@@ -75,6 +75,25 @@ class Rights:
             return bool(rules) and is_shown_in_others and (is_shown_in_own or not for_own)
         return is_shown_in_own if own_filters and self.is_own(key) else bool(for_others) and is_shown_in_others
 
+    def target(self, collection: str, field: str) -> str | None:
+        """Return the collection to which a field refers, None if it is no relation, or no field that is served."""
+        definition = self._collection(collection)
+        relation = definition and field in definition.fields and definition.fields[field].relation
+        return relation.target.removeprefix(PREFIX) if relation else None
+
+    def may_follow(self, collection: str, field: str) -> bool:
+        """Return whether documents may select fields of the row to which a field refers; otherwise it is a key.
+
+        As in Directus, the caller has to read a field of the other side of the relation, too, if there is one.
+        """
+        definition = self._collection(collection)
+        relation = definition and field in definition.fields and definition.fields[field].relation
+        target = self._access.registry.get(relation.target) if relation else None
+        if not relation or target is None:
+            return False
+        names = {each.name for each in self._access.fields(READ, target)}
+        return bool(names) and (not relation.reverse or not names.isdisjoint(relation.reverse))
+
     def shows_all_rows(self, collection: str, fields: Sequence[str]) -> bool:
         """Return whether the caller may read these fields of every row, so that counts are those of all rows."""
         definition = self._collection(collection)

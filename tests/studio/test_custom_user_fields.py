@@ -1,11 +1,13 @@
 """Custom fields of users in the list and in the form, by their types."""
 
+from urllib.parse import urlencode
+
 import pytest
 import pytest_asyncio
 from sqlalchemy import update
 
 from app.db.models import User
-from tests.base_data import uid
+from tests.base_data import IS_SELF, uid
 from tests.custom_fields.conftest import client, custom, custom_db
 from tests.http.clients import PASSWORD_HASH
 from tests.studio.grants import grant
@@ -138,6 +140,75 @@ async def test_the_list_is_filtered_by_custom_fields(ada, query, found):
 
     assert page.errors == []
     assert ("ed@example.com" in emails(page)) is found
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "errors"),
+    [
+        ("VI@example.com", ["ed@example.com"], []),
+        (uid("vi"), ["ed@example.com"], []),
+        ("sam@example.com", [], []),
+        ("nobody@example.com", None, ["is.manager: This value is not valid for this filter."]),
+    ],
+)
+async def test_the_list_is_filtered_by_a_relation(ada, text, found, errors):
+    await saved(ada, manager="vi@example.com")
+    query = urlencode({"is.manager": text})
+
+    page = await ada.get(f"/users?{query}")
+
+    assert page.errors == errors
+    assert found is None or emails(page) == found
+    assert page.attribute_at("[name='is.manager']", "value") == text
+
+
+async def test_a_relation_is_a_column_that_the_list_is_sorted_by(ada):
+    await saved(ada, manager="vi@example.com")
+
+    page = await ada.get("/users?columns=name&columns=email&columns=manager&sort=-manager")
+
+    assert headers(page)[1:] == ["Name", "Email", "Manager"]
+    (cell,) = [row.find_all("td")[2] for row in page.html.select("tbody tr") if "ed@example.com" in row.get_text()]
+    assert cell.get_text(strip=True) == "vi@example.com"
+    assert cell.a["href"] == f"/admin/users/{uid('vi')}"
+    assert "manager.email" in page.html.find("a", string="CSV")["href"]
+    ascending = await ada.get("/users?columns=name&columns=email&columns=manager&sort=manager")
+    assert emails(page)[0] != emails(ascending)[0]
+
+
+async def test_the_own_profile_has_relations(ada):
+    control = "#field-manager"
+    rejected = await ada.post("/account", {"manager": "nobody@example.com"})
+    assert (rejected.status, error_at(rejected, "manager")) == (422, "There is no such entry.")
+    assert rejected.attribute_at(control, "value") == "nobody@example.com"
+
+    for text in ("vi@example.com", ""):
+        assert (await ada.post("/account", {"manager": text})).status == 303
+        assert (await ada.get("/account")).attribute_at(control, "value") == text
+
+
+@pytest.mark.parametrize(("fields", "is_offered"), [("manager,reports", True), ("manager", False)])
+async def test_a_relation_is_offered_only_to_who_may_follow_it(custom, client, fields, is_offered):
+    await grant(custom, "read", "users", f"id,email,first_name,title,badge_photo,{fields}")
+    await grant(custom, "update", "users", "manager", permissions=IS_SELF)
+    async with custom.database.transaction() as connection:
+        await connection.execute(
+            update(User).where(User.id == uid("vi")).values(password=PASSWORD_HASH, tfa_secret=None)
+        )
+    vi = await StudioClient(client, custom).sign_in("vi")
+
+    page = await vi.get("/users")
+
+    assert bool(page.html.select("[name='is.manager']")) is is_offered
+    assert bool(page.html.select("input[name=columns][value=manager]")) is is_offered
+    assert not page.html.select("[name='is.badge_photo'], input[name=columns][value=badge_photo]")
+    assert (await vi.get("/users?columns=name&columns=manager&columns=badge_photo")).status == 200
+    assert (await vi.get(f"/users/{uid('vi')}")).status == 200
+    assert bool((await vi.get("/account")).html.select("#field-manager")) is is_offered
+    if is_offered:
+        saved = await vi.post("/account", {"manager": "ed@example.com"})
+        assert saved.status == 303, saved.errors
+        assert (await vi.get("/account")).attribute_at("#field-manager", "value") == "ed@example.com"
 
 
 async def test_choices_become_a_select(ada):

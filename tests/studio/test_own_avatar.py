@@ -72,7 +72,8 @@ async def test_the_navigation_shows_the_own_picture(ada):
     page = await ada.get("/policies")
 
     assert page.attribute_at(NAVIGATION, "src") == f"/assets/{stored}"
-    assert (await ada.client.get(f"/assets/{stored}", headers={"cookie": f"{SESSION}={ada.cookies[SESSION]}"})).status_code == 200
+    headers = {"cookie": f"{SESSION}={ada.cookies[SESSION]}"}
+    assert (await ada.client.get(f"/assets/{stored}", headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize(("rule", "is_shown"), [(None, True), ({"type": {"_eq": "image/gif"}}, False)])

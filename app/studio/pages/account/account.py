@@ -8,16 +8,18 @@ from app.studio.form_errors import FormErrors, form_errors
 from app.studio.image_upload import PHOTO_TYPES
 from app.studio.page_request import Form, PageRequest
 from app.studio.pages.account.account_identity import read_identity
+from app.studio.pages.tools.row_reference import RowNotFound, find_row
 from app.studio.pages.users.user_columns import may_see_avatars
 from app.studio.pages.users.user_fields import (
+    RELATION,
     SIMPLE_KINDS,
     Choices,
     UserField,
     described_custom_fields,
     field_labels,
-    is_plain,
 )
-from app.studio.pages.users.user_form_fields import KINDS, MAX_LENGTHS
+from app.studio.pages.users.user_form_fields import KINDS, MAX_LENGTHS, with_reference_hint
+from app.studio.pages.users.user_relations import field_selection, is_plain_or_reference
 from app.studio.pages.users.user_values import ValueRejected, control_text, control_value
 from app.studio.pages.users.user_writes import update_own_user
 from app.studio.routing import Route
@@ -34,7 +36,7 @@ async def show_profile(request: PageRequest) -> Response:
 async def save_profile(request: PageRequest) -> Response:
     """Save the changed fields."""
     form, stored, editable = await request.form(), await _read_profile(request), await _editable(request)
-    changes, errors = _changes(request, form, stored, editable)
+    changes, errors = await _changes(request, form, stored, editable)
     if errors:
         return await profile_page(request, form, errors, 422)
     if not changes:
@@ -60,10 +62,13 @@ async def _fields(request: PageRequest, action: str) -> list[UserField]:
         )
         for name in rights.fields(action, "users", FIELDS)
     ]
-    return built_in + await described_custom_fields(
+    custom = await described_custom_fields(
         request,
-        lambda field: is_plain(field, SIMPLE_KINDS) and rights.may_field(action, "users", field.name),
+        lambda field: (
+            is_plain_or_reference(rights, field, SIMPLE_KINDS) and rights.may_field(action, "users", field.name)
+        ),
     )
+    return built_in + [with_reference_hint(field, request.translate) for field in custom]
 
 
 def _choices(request: PageRequest, name: str) -> Choices:
@@ -83,12 +88,13 @@ def _choices(request: PageRequest, name: str) -> Choices:
 
 async def _read_profile(request: PageRequest) -> dict[str, Any]:
     """Return the readable fields; a user who may not read the own row has none."""
-    names = [field.name for field in await _fields(request, "read")]
-    names += ["avatar { id }"] if may_see_avatars(await request.rights()) else []
-    if not names:
+    rights = await request.rights()
+    selection = [field_selection(rights, field) for field in await _fields(request, "read")]
+    selection += ["avatar { id }"] if may_see_avatars(rights) else []
+    if not selection:
         return {}
     try:
-        data = await request.execute(f"query Profile {{ users_me {{ {' '.join(names)} }} }}")
+        data = await request.execute(f"query Profile {{ users_me {{ {' '.join(selection)} }} }}")
     except Forbidden:
         return {}
     return data["users_me"] or {}
@@ -100,7 +106,7 @@ async def _editable(request: PageRequest) -> list[UserField]:
     return fields if fields and await request.directory["users"].may("update", request.user) else []
 
 
-def _changes(
+async def _changes(
     request: PageRequest, form: Form, stored: dict[str, Any], editable: list[UserField]
 ) -> tuple[dict[str, Any], FormErrors]:
     """Return the changed values, null for an empty field, and the messages of texts that are no values."""
@@ -111,8 +117,10 @@ def _changes(
         if text == control_text(field, stored.get(field.name)).strip():
             continue
         try:
+            if field.kind == RELATION and text:
+                text = await find_row(request, field.target, text)
             changes[field.name] = control_value(field, text, request.translate)
-        except ValueRejected as error:
+        except (ValueRejected, RowNotFound) as error:
             errors[field.name] = str(error)
     return changes, errors
 

@@ -21,9 +21,15 @@ class RowNotFound(ValueError):
     """A text names no row, or several; the message says so."""
 
 
-def reference_selection(rights: Rights, collection: str) -> str:
-    """Return what a document selects of a row to name it; empty if the caller may not read its id."""
-    fields = rights.fields("read", collection, ["id", NAMING_FIELDS.get(collection, "id")])
+def reference_selection(rights: Rights, collection: str, field: str) -> str:
+    """Return what a document selects of the row to which a field refers, to name it.
+
+    It is empty if the field is no relation, or the caller may not follow it or read the id of the row.
+    """
+    target = rights.target(collection, field)
+    if target is None or not rights.may_follow(collection, field):
+        return ""
+    fields = rights.fields("read", target, ["id", NAMING_FIELDS.get(target, "id")])
     return " ".join(dict.fromkeys(fields)) if "id" in fields else ""
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from app.core.errors import Forbidden
 from app.studio.page_request import PageRequest
-from app.studio.pages.users.user_fields import field_labels, simple_custom_fields
+from app.studio.pages.tools.row_reference import reference_selection
+from app.studio.pages.users.user_fields import RELATION, UserField, field_labels, table_custom_fields
 from app.studio.rights import Rights
 
 NAMES = ("first_name", "last_name")
@@ -24,6 +25,8 @@ class Column:
     fields: tuple[str, ...]
     sort: tuple[str, ...]
     selection: str
+    target: str = ""
+    """The collection that a relation refers to, without its prefix."""
 
 
 def readable_columns(request: PageRequest, rights: Rights) -> Mapping[str, Column]:
@@ -39,17 +42,15 @@ def readable_columns(request: PageRequest, rights: Rights) -> Mapping[str, Colum
     columns += [_plain(name, labels[name]) for name in rights.listed_fields(["email"])]
     columns += [_role_column(labels["role"])] if may_list_roles(rights) else []
     columns += [_plain(name, labels[name]) for name in rights.listed_fields(PLAIN_COLUMNS)]
-    columns += [
-        _plain(field.name, field.label, field.kind)
-        for field in simple_custom_fields(request)
-        if rights.listed_fields([field.name])
-    ]
+    custom = [field for field in table_custom_fields(request) if rights.listed_fields([field.name])]
+    columns += [column for column in (_custom(rights, field) for field in custom) if column]
     return {column.name: column for column in columns}
 
 
 def may_see_roles(rights: Rights) -> bool:
     """Return whether the caller may see which role a user has."""
-    return rights.may_field("read", "users", "role") and len(rights.fields("read", "roles", ["id", "name"])) == 2
+    may_name = rights.may_follow("users", "role") and rights.may_fields("read", "roles", ["id", "name"])
+    return may_name and rights.may_field("read", "users", "role")
 
 
 def may_list_roles(rights: Rights) -> bool:
@@ -58,15 +59,16 @@ def may_list_roles(rights: Rights) -> bool:
 
 
 def shows_field(rights: Rights, field: str, key: str | None = None) -> bool:
-    """Return whether null in a field of a user means that it is empty: the field is visible, and a role itself is too.
+    """Return whether null in a field of a user means that it is empty: it and what it may refer to are visible.
 
     `key` is the user; None stands for every user that the caller may see.
     """
     if not rights.shows("users", field, key):
         return False
-    if field != "role" or rights.shows_all_rows("roles", ["id"]):
+    target = rights.target("users", field)
+    if target is None or rights.shows_all_rows(target, ["id"]):
         return True
-    return rights.is_own(key) and not rights.has_role
+    return field == "role" and rights.is_own(key) and not rights.has_role
 
 
 def may_see_avatars(rights: Rights) -> bool:
@@ -83,6 +85,16 @@ def _name_column(request: PageRequest, rights: Rights) -> Column:
 
 def _role_column(label: str) -> Column:
     return Column("role", label, "role", ("role.name",), ("role.name",), "role { id name }")
+
+
+def _custom(rights: Rights, field: UserField) -> Column | None:
+    """Return the column of a custom field; None if it refers to rows of which the caller may not read the ids."""
+    if field.kind != RELATION:
+        return _plain(field.name, field.label, field.kind)
+    if not (selection := reference_selection(rights, "users", field.name)):
+        return None
+    path = (f"{field.name}.{selection.split()[-1]}",)
+    return Column(field.name, field.label, RELATION, path, path, f"{field.name} {{ {selection} }}", field.target)
 
 
 def _plain(name: str, label: str, kind: str = "string") -> Column:

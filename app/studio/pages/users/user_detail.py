@@ -14,6 +14,7 @@ from app.studio.pages.users.user_activity import read_activity, read_changes_of_
 from app.studio.pages.users.user_columns import NAMES, may_see_avatars, may_see_roles, shows_field
 from app.studio.pages.users.user_fields import RELATION, UserField, described_custom_fields, field_labels, status_labels
 from app.studio.pages.users.user_policies import read_policies
+from app.studio.pages.users.user_relations import field_selection
 from app.studio.rights import Rights
 from app.studio.routing import Route
 
@@ -77,9 +78,7 @@ async def read_user(request: PageRequest, rights: Rights, key: str, *more: str) 
     selection = rights.fields("read", "users", wanted)
     selection += ["role { id name }"] if may_see_roles(rights) else []
     selection += ["avatar { id }"] if may_see_avatars(rights) else []
-    selection += [
-        f"{field.name} {{ {reference_selection(rights, field.target)} }}" for field in facts if field.kind == RELATION
-    ]
+    selection += [field_selection(rights, field) for field in facts if field.kind == RELATION]
     if not selection:
         raise Forbidden
     document = f"query User($id: ID!) {{ users_by_id(id: $id) {{ {' '.join(selection)} }} }}"
@@ -92,7 +91,7 @@ async def read_user(request: PageRequest, rights: Rights, key: str, *more: str) 
 async def custom_facts(request: PageRequest, rights: Rights) -> list[UserField]:
     """Return the custom fields of users that the caller may read."""
     fields = await described_custom_fields(request, lambda field: rights.may_field("read", "users", field.name))
-    return [field for field in fields if field.kind != RELATION or reference_selection(rights, field.target)]
+    return [field for field in fields if field.kind != RELATION or reference_selection(rights, "users", field.name)]
 
 
 async def _facts(request: PageRequest, rights: Rights, user: dict[str, Any]) -> list[tuple[str, str, Any]]:

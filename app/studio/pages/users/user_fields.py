@@ -1,6 +1,6 @@
 """The fields of users as pages show and edit them: their labels, their kinds, and the choices of custom fields."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,8 @@ class UserField:
     """Whether the server writes it, so that no form offers it."""
     target: str = ""
     """The collection that a relation refers to, without its prefix."""
+    target_key: str = ""
+    """The kind of that collection's key."""
     shows_null: bool = True
     """Whether null means that it is empty in every row; otherwise it may be hidden from the caller."""
 
@@ -97,13 +99,10 @@ def registered_custom_fields(request: PageRequest) -> list[Field]:
     ]
 
 
-def simple_custom_fields(request: PageRequest) -> list[UserField]:
+def table_custom_fields(request: PageRequest) -> list[UserField]:
     """Return the custom fields that a table can show, without their choices."""
-    return [
-        _user_field(field, {})
-        for field in registered_custom_fields(request)
-        if field.kind in SIMPLE_KINDS and not field.relation
-    ]
+    fields = registered_custom_fields(request)
+    return [_user_field(request, field, {}) for field in fields if field.kind in SIMPLE_KINDS or field.relation]
 
 
 async def described_custom_fields(request: PageRequest, is_wanted: Callable[[Field], bool]) -> list[UserField]:
@@ -116,16 +115,11 @@ async def described_custom_fields(request: PageRequest, is_wanted: Callable[[Fie
         return []
     access = await request.directory.fresh_access()
     if not access.admin and FIELD_DEFINITIONS not in access.schema_rights:
-        return [_user_field(field, {}) for field in fields]
+        return [_user_field(request, field, {}) for field in fields]
     data = await request.execute(DEFINITIONS)
     definitions = {entry["field"]: entry for entry in data["fields_in_collection"]}
     described = [(field, definitions[field.name]) for field in fields if field.name in definitions]
-    return [_user_field(field, definition) for field, definition in described if not _is_hidden(definition)]
-
-
-def is_plain(field: Field, kinds: Collection[str]) -> bool:
-    """Return whether a field has one of the kinds, and refers to no row."""
-    return field.kind in kinds and not field.relation
+    return [_user_field(request, field, definition) for field, definition in described if not _is_hidden(definition)]
 
 
 def humanized(name: str) -> str:
@@ -137,8 +131,9 @@ def _is_hidden(definition: Mapping[str, Any]) -> bool:
     return bool((definition.get("meta") or {}).get("hidden"))
 
 
-def _user_field(field: Field, definition: Mapping[str, Any]) -> UserField:
+def _user_field(request: PageRequest, field: Field, definition: Mapping[str, Any]) -> UserField:
     meta, schema = definition.get("meta") or {}, definition.get("schema") or {}
+    target = request.services.registry.own(USERS).target_of(field) if field.relation else None
     return UserField(
         field.name,
         humanized(field.name),
@@ -148,7 +143,8 @@ def _user_field(field: Field, definition: Mapping[str, Any]) -> UserField:
         bool(meta.get("required")),
         schema.get("max_length") if field.kind == "string" else None,
         automatic=bool(meta.get("readonly")) or not AUTOMATIC.isdisjoint(field.special),
-        target=field.relation.target.removeprefix(PREFIX) if field.relation else "",
+        target=target.name.removeprefix(PREFIX) if target else "",
+        target_key=target.key.kind if target else "",
     )
 
 

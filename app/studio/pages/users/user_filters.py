@@ -7,7 +7,7 @@ from typing import Any
 from app.query.coercion import coerce
 from app.query.operators import ORDERED_KINDS
 from app.studio.form_errors import FormErrors, Translate
-from app.studio.pages.users.user_fields import Choices, UserField
+from app.studio.pages.users.user_fields import RELATION, Choices, UserField
 
 Parameters = Mapping[str, str]
 Condition = dict[str, Any]
@@ -66,8 +66,12 @@ def search_conditions(text: str, searched: list[str]) -> list[Condition]:
     return [{"_or": [{field: {"_icontains": word}} for field in searched]} for word in words if searched]
 
 
-def parse_filter(parameters: Parameters, readable: Mapping[str, UserField], translate: Translate) -> UserFilter:
+def parse_filter(
+    parameters: Parameters, readable: Mapping[str, UserField], translate: Translate, keys: Parameters
+) -> UserFilter:
     """Return the filter that the parameters ask for; `readable` are the fields that the caller may filter by.
+
+    `keys` are the ids of the rows that parameters of relations name.
 
     The parameters of custom fields are `is.FIELD`, `has.FIELD`, `from.FIELD` and `to.FIELD`.
     """
@@ -76,7 +80,7 @@ def parse_filter(parameters: Parameters, readable: Mapping[str, UserField], tran
     errors: FormErrors = {}
     for name, value, field in _filled(parameters, readable):
         try:
-            conditions.append(_condition(name.partition(".")[0], field, value))
+            conditions.append(_condition(name.partition(".")[0], field, keys.get(name, value)))
         except ValueError:
             errors[name] = translate("This value is not valid for this filter.")
         used[name] = value
@@ -111,6 +115,8 @@ def _condition(operator: str, field: UserField, value: str) -> Condition:
             condition = {"id": {"_null": True} if value == NO_ROLE else {"_eq": coerce("uuid", value)}}
         case "last_access" if value in LAST_ACCESS:
             condition = dict(LAST_ACCESS[value])
+        case "is" if field.kind == RELATION:
+            condition = {"id": {"_eq": coerce(field.target_key, value)}}  # type: ignore[arg-type]  # as below
         case "has" if field.kind == "string":
             condition = {"_icontains": value}
         case "is" if field.kind == "boolean" and value in BOOLEANS:

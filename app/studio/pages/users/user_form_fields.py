@@ -57,12 +57,12 @@ async def form_groups(request: PageRequest, action: str) -> list[FieldGroup]:
     groups = [
         FieldGroup(_("Person"), person),
         FieldGroup(_("Account"), account),
-        FieldGroup(_("More"), [_with_hint(field, _) for field in custom if not field.automatic]),
+        FieldGroup(_("More"), [with_reference_hint(field, _) for field in custom if not field.automatic]),
     ]
     return [group for group in groups if group.fields]
 
 
-def _with_hint(field: UserField, translate: Translate) -> UserField:
+def with_reference_hint(field: UserField, translate: Translate) -> UserField:
     """Return a custom field; that of a relation says what to enter, unless its own note does."""
     if field.kind != RELATION or field.hint:
         return field

@@ -12,15 +12,18 @@ from app.http.response import Response
 from app.query.operators import ORDERED_KINDS
 from app.studio.form_errors import FormErrors
 from app.studio.page_request import PageRequest
+from app.studio.pages.tools.row_reference import reference_text
 from app.studio.pages.users.user_columns import (
+    Column,
     may_list_roles,
     may_see_avatars,
     readable_columns,
     shows_field,
 )
-from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, is_plain, status_labels
+from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, status_labels
 from app.studio.pages.users.user_filters import NO_ROLE, last_access_choices
 from app.studio.pages.users.user_list_state import PAGE_SIZES, UserListState, default_columns, parse_state
+from app.studio.pages.users.user_relations import is_plain_or_reference, reference_keys
 from app.studio.pages.users.user_roles import role_text, with_role_key
 from app.studio.rights import Rights
 from app.studio.role_choice import are_too_many, readable_roles
@@ -59,7 +62,7 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
     """
     rights, filters = await request.rights(), await _filter_fields(request)
     columns = readable_columns(request, rights)
-    state = parse_state(await with_role_key(request, query), columns, filters, request.translate)
+    state = await _parse(request, query, columns, filters)
     users, total = await _read_users(request, state)
     only_results = request.fragment == RESULTS
     context: dict[str, Any] = {
@@ -73,6 +76,7 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
         "max_matching": max_matching(request),
         "exports": {name: _export_address(request, state, name) for name in EXPORT_FORMATS},
         "query": urlencode({k: v for k, v in state.parameters().items() if v}, doseq=True),
+        "reference_text": reference_text,
         "shows": lambda field, user: shows_field(rights, field, user.get("id")),
         "status_labels": status_labels(request.translate),
     }
@@ -101,8 +105,14 @@ async def read_state(request: PageRequest, query: QueryParams) -> UserListState:
         Forbidden: The caller may read no users.
     """
     columns = readable_columns(request, await request.rights())
-    query = await with_role_key(request, query)
-    return parse_state(query, columns, await _filter_fields(request), request.translate)
+    return await _parse(request, query, columns, await _filter_fields(request))
+
+
+async def _parse(
+    request: PageRequest, query: QueryParams, columns: Mapping[str, Column], filters: Mapping[str, UserField]
+) -> UserListState:
+    keys = await reference_keys(request, query, filters)
+    return parse_state(await with_role_key(request, query), columns, filters, request.translate, keys)
 
 
 def max_matching(request: PageRequest) -> int:
@@ -150,7 +160,9 @@ async def _filter_fields(request: PageRequest) -> Mapping[str, UserField]:
     built_in = {name: UserField(name, labels[name], name, shows_null=shows_field(rights, name)) for name in names}
     custom = await described_custom_fields(
         request,
-        lambda field: is_plain(field, FILTERABLE_KINDS) and rights.listed_fields([field.name]) != [],
+        lambda field: (
+            is_plain_or_reference(rights, field, FILTERABLE_KINDS) and bool(rights.listed_fields([field.name]))
+        ),
     )
     return built_in | {field.name: field for field in custom}
 

@@ -99,18 +99,26 @@ def default_sort(available: Mapping[str, Column]) -> str:
 
 
 def parse_state(
-    query: QueryParams, available: Mapping[str, Column], filters: Mapping[str, UserField], translate: Translate
+    query: QueryParams,
+    available: Mapping[str, Column],
+    filters: Mapping[str, UserField],
+    translate: Translate,
+    keys: Mapping[str, str],
 ) -> UserListState:
-    """Return the state of an address; what it asks for in vain is ignored."""
+    """Return the state of an address; what it asks for in vain is ignored.
+
+    `keys` are the ids of the rows that filters on relations name.
+    """
     sort = query.get("sort", "")
     column = available.get(sort.removeprefix("-"))
     chosen = query.getlist("columns") or DEFAULT_COLUMNS
     columns = tuple(name for name in available if name in chosen or name == "name")
+    selected = {name for each in available.values() if not each.target for name in each.selection.split()}
     return UserListState(
         available,
         " ".join(query.get("search", "").split()),
-        parse_filter(dict(query), filters, translate),
-        tuple(name for name in SEARCHED if any(name in column.selection.split() for column in available.values())),
+        parse_filter(dict(query), filters, translate, keys),
+        tuple(name for name in SEARCHED if name in selected),
         sort if column and column.sort else default_sort(available),
         columns,
         page_number(query.get("page")),
