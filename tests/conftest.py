@@ -30,8 +30,8 @@ from app.graphql.schema import RollcallSchema
 from app.testing import TestSystem, open_system
 from tests.base_data import BASE_ROWS, CHEAP_HASH_COST
 from tests.browser import requirements as browser
-from tests.one_database import mark_other_database
 from tests.restoration import restore_rows, save_rows
+from tests.selection import mark_further_cases, mark_other_database
 
 SERVER_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 RECORDINGS = Path(__file__).parents[2] / "shared"
@@ -136,6 +136,7 @@ def pytest_ignore_collect(collection_path, config) -> bool | None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects tests by their markers
 def pytest_collection_modifyitems(items) -> None:
+    mark_further_cases(items)
     mark_other_database(items)
     if not Settings(_env_file=None).graphql_plans:
         for item in items:

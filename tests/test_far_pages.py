@@ -28,6 +28,7 @@ def all_pages_far(monkeypatch):
     return lambda: monkeypatch.setattr(sql_select, "MIN_FAR_OFFSET", 1)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("field", LISTS)
 async def test_a_far_page_has_the_same_rows_in_the_same_order(readonly_db, all_pages_far, field):
     query = f"query($limit: Int, $offset: Int) {{ {field} }}"

@@ -240,6 +240,7 @@ def has_graphql_type(operator, value):
     return isinstance(value, bool | None) if operator in FLAGS else not isinstance(value, int)
 
 
+@pytest.mark.sampled
 @pytest.mark.one_database
 @pytest.mark.parametrize("case", CASES)
 async def test_a_rule_grants_the_rows_that_its_operators_match(client, case):
@@ -247,6 +248,7 @@ async def test_a_rule_grants_the_rows_that_its_operators_match(client, case):
         assert await get(client, "", bearer(static_token(caller_name(rule)))) == rule_rows(rows), rule
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("rule", "rows"), FILTERS)
 async def test_a_rule_grants_the_same_rows_over_graphql(client, rule, rows):
     assert await execute(client, {}, bearer(static_token(caller_name(rule)))) == rule_rows(rows)
@@ -260,6 +262,7 @@ async def test_a_filter_matches_the_rows_that_its_operators_match(client, case):
             assert await execute(client, graphql_filter) == client_rows(rows), filter_
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("query", "rows"), QUERY_STRINGS)
 async def test_a_text_in_a_query_string_may_stand_for_null(client, query, rows):
     assert await get(client, query) == client_rows(rows)

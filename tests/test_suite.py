@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CONNECTIONS_PER_PROCESS, HAS_POSTGRESQL, connection_shortage, count_free_connections
-from tests.one_database import CASE_DIRECTORIES, DIRECTORIES, mark_other_database
+from tests.selection import CASE_DIRECTORIES, DIRECTORIES, mark_further_cases, mark_other_database
 
 ROOT = Path(__file__).parent
 
@@ -77,6 +77,25 @@ def test_a_test_without_cases_runs_on_one_database_only_in_some_directories(dire
 )
 def test_a_marker_takes_precedence_over_the_directory(path, markers, count):
     assert len(selected(*pairs(path), markers=markers)) == count
+
+
+@pytest.mark.parametrize(("directory", "count"), [("policy", 8), (DIRECTORIES[0], 4)])
+def test_of_a_sampled_test_a_few_cases_run_evenly_spread_and_on_both_databases(directory, count):
+    items: Any = [Item(name, "sampled") for name in pairs(f"tests/{directory}/test_a.py")]
+    mark_further_cases(items)
+    mark_other_database(items)
+
+    names = [item.nodeid for item in items if not {"other_database", "slow"} & {*item.markers}]
+    assert len(names) == count
+    assert {name.split("-")[1] for name in names} == {"0]", "5]", "10]", "15]"}
+    assert sum("sqlite" in name for name in names) == count / 2
+
+
+def test_all_cases_of_a_sampled_test_with_few_run():
+    items: Any = [Item(name, "sampled") for name in pairs("tests/policy/test_a.py")[:6]]
+    mark_further_cases(items)
+
+    assert [item.markers for item in items] == [["sampled"]] * 6
 
 
 def test_data_are_moved_between_databases_rather_than_within_one():

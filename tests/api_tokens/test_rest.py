@@ -50,6 +50,7 @@ async def test_a_token_authenticates_as_its_owner(client, place):
     assert data_of(response) == {"id": uid("ed")}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -212,6 +212,7 @@ async def test_without_the_setting_flags_are_unknown_in_rest_and_variables_too(r
     assert messages[0] == messages[1]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("query", FLAG_QUERIES)
 async def test_flags_are_unknown_to_callers_who_may_not_read_the_roles_policies(directus10, query):
     """A permission on roles that names them, or has `*` as in Directus 10, discloses nothing about the policies."""

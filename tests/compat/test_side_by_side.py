@@ -424,6 +424,7 @@ DATABASE_CHANGES = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("change", range(len(DATABASE_CHANGES)))
 async def test_a_change_by_directus_applies_at_the_next_statement(shared_db, change):
     statement, field, before, after = DATABASE_CHANGES[change]

@@ -218,6 +218,7 @@ INVALID = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("message", INVALID)
 async def test_an_invalid_file_adds_no_column_and_says_why(writable_db, tmp_path, message):
     with pytest.raises(OperatorError) as raised:

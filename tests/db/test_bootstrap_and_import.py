@@ -205,6 +205,7 @@ INVALID_FILES: dict[str, Rows] = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("message", INVALID_FILES)
 async def test_an_invalid_file_is_rejected_with_the_reason_and_changes_nothing(writable_db, tmp_path, message):
     before = await exported(writable_db, tmp_path / "before.json")
@@ -244,6 +245,7 @@ async def test_the_commands_lead_from_an_empty_database_to_a_query_to_paste(empt
     assert "Bearer ey" in quickstart.out
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("arguments", "env", "message"),
     [

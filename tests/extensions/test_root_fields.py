@@ -71,6 +71,7 @@ async def test_callers_see_the_root_fields_for_them_and_no_trace_of_others(clien
     assert build_schema(sdl.text).type_map.keys() & TYPES == TYPES - unreachable
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("field", OPERATIONS)
 @pytest.mark.parametrize("name", VISIBLE)
 async def test_an_invisible_root_field_answers_like_an_unknown_one(client, name, field):

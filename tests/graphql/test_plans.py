@@ -77,6 +77,7 @@ def full_execution(readonly_db):
     return execute
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("query", "variables_list"), QUERIES)
 async def test_plans_return_the_same_as_full_execution_for_all_values_and_callers(
     readonly_db, full_execution, query, variables_list

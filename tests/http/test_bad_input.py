@@ -124,6 +124,7 @@ async def test_an_invalid_body_is_rejected_with_its_reason(client, readonly_db, 
     assert await checksum(readonly_db) == checksum_before
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", b"\xff"]
 )

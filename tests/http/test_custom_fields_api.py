@@ -114,6 +114,7 @@ async def test_an_alias_has_no_column(client, writable_db):
     assert "reports" not in await columns(writable_db)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
@@ -192,6 +193,7 @@ async def test_a_body_that_is_no_object_is_rejected(rejecting, body):
     assert await schema() == before
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("headers", [{}, ED, ANN])
 @pytest.mark.parametrize(
     ("method", "path", "body"),
@@ -283,6 +285,7 @@ async def test_several_fields_are_changed_together_or_not_at_all(client):
     assert again.json()["data"][0]["meta"]["sort"] == 7
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("old", "value", "change", "expected"),
     [
@@ -311,6 +314,7 @@ async def test_a_field_changes_its_type_and_keeps_its_values(client, writable_db
     assert await fetch(writable_db, f"SELECT extra FROM directus_users WHERE id = '{uid('ada')}'") == [expected[:1]]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("old", "value", "change", "code"),
     [

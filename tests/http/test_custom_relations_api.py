@@ -112,6 +112,7 @@ async def test_values_that_refer_to_nothing_keep_a_relation_from_being_created(c
     assert await foreign_keys(writable_db, "manager") == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -95,6 +95,7 @@ async def assert_nobody_waits(system, base_url):
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_nothing_runs_on_after_a_client_has_left(writable_db, name):
     async with serving(writable_db) as base_url:

@@ -89,6 +89,7 @@ async def choose(client, system, way, entry_point, password):
     return await post_graphql(client, UPDATE_ME, headers=ADA, variables={"data": data})
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("way", "entry_point"), WAYS)
 async def test_the_last_passwords_are_refused_and_an_older_one_is_accepted(former, strict_client, way, entry_point):
     user = {"accept": "ida", "reset": "vi"}.get(way, "ada")

@@ -66,6 +66,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("way", "entry_point"), WAYS)
 async def test_a_short_or_common_password_is_refused_and_a_good_one_accepted(members, strict_client, way, entry_point):
     before = await snapshot(members)

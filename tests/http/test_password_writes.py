@@ -91,6 +91,7 @@ async def set_passwords(client, entry_point, request, *names, headers=WES):
     return await post_graphql(client, f"mutation {text}", headers=headers, variables=variables)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)
 @pytest.mark.parametrize(
     ("granted", "requests"),

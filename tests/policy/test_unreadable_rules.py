@@ -39,6 +39,7 @@ def warning(reason, action="update"):
     }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [

@@ -50,6 +50,7 @@ async def close_code_of(server, path, *frames):
         writer.close()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("frames", "code"),

@@ -117,6 +117,7 @@ async def test_secrets_and_automatic_fields_are_not_in_the_form(ada):
     assert not names & {"pin", "secret_note", "made_on", "changed_on", "made_by", "changed_by"}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("query", "found"),
     [

@@ -145,6 +145,7 @@ def test_every_change_of_access_is_listed(listed, changes):
     assert len(responses) > 90
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "kind",
     [

@@ -222,6 +222,7 @@ LOSSES = {  # changes to a database without losses, number of kinds of loss they
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("changes", "kinds", "message"), LOSSES.values(), ids=LOSSES)
 async def test_a_revert_with_a_loss_is_rejected_with_its_name_and_changes_nothing(
     readonly_lossless, changes, kinds, message

@@ -1,4 +1,4 @@
-"""Selects the tests that run on one of the two databases by default, because their claims do not depend on which."""
+"""Selects the tests that run by default: most cases on one database, and of some tests a sample of the cases."""
 
 import re
 from collections import defaultdict
@@ -43,6 +43,24 @@ In all other directories each case runs on both, because it tests SQL or types.
 DATABASE = re.compile(r"(?<=[\[-])(?:sqlite|postgresql)(?=[\]-])")
 
 
+SAMPLE_SIZE = 4
+"""How many cases of a test with the mark `sampled` run by default."""
+
+
+def mark_further_cases(items: Sequence[pytest.Item]) -> None:
+    """Mark the cases of sampled tests that do not run by default: all but a few, evenly spread."""
+    tests: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            tests[item.nodeid.partition("[")[0]][DATABASE.sub("", item.nodeid)].append(item)
+    for cases in tests.values():
+        kept = {number * len(cases) // SAMPLE_SIZE for number in range(SAMPLE_SIZE)}
+        for number, case in enumerate(cases.values()):
+            for item in case:
+                if number not in kept:
+                    item.add_marker(pytest.mark.slow)
+
+
 def mark_other_database(items: Sequence[pytest.Item]) -> None:
     """Mark the cases that do not run by default because the same ones run on the other database.
 
@@ -51,7 +69,8 @@ def mark_other_database(items: Sequence[pytest.Item]) -> None:
     """
     tests: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
-        tests[item.nodeid.partition("[")[0]][DATABASE.sub("", item.nodeid)].append(item)
+        test = item.nodeid.partition("[")[0] + (" (slow)" if item.get_closest_marker("slow") else "")
+        tests[test][DATABASE.sub("", item.nodeid)].append(item)
     for name, cases in tests.items():
         moves = [item for case in cases.values() for item in case if _moves_within_one(item, case)]
         pairs = [sorted(case, key=lambda item: item.nodeid) for case in cases.values() if _is_pair(case)]
