@@ -27,10 +27,13 @@ def test_the_modules_pass_their_tests(tmp_path):
     assert re.search(r"^# pass [1-9]", run.stdout, re.MULTILINE), run.stdout
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
-def test_a_module_imports_existing_files_only(module):
-    files = StaticFiles()
+@pytest.fixture(scope="module")
+def files():
+    return StaticFiles()
 
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_a_module_imports_existing_files_only(files, module):
     for target in IMPORT.findall(module.read_text()):
         assert files.path(str(PurePosixPath("explorer") / target.removeprefix("./")))
 

@@ -5,11 +5,14 @@ import json
 import signal
 import sys
 
+import pytest
+
 from tests.writes.killed_writer import TABLES
 
 CREATED_ROWS = {"users": 1, "roles": 1, "policies": 1, "access": 1, "permissions": 1}
 
 
+@pytest.mark.slow
 async def test_a_create_killed_at_any_statement_has_written_nothing(writable_db):
     process = await asyncio.create_subprocess_exec(
         sys.executable,
