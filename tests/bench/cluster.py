@@ -12,6 +12,7 @@ Processor times are comparable on a busy machine, requests per second only on a 
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -112,9 +113,10 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     parser.add_argument("--reads", type=int, default=100_000, help="reads while rights change")
     parser.add_argument("--changes", type=int, default=1000, help="changes of rights")
-    parser.add_argument("--reads-per-cost", type=int, default=12_000, help="reads per measurement of the costs")
+    parser.add_argument("--reads-per-cost", type=int, default=9000, help="reads per measurement of the costs")
     if missing := missing_requirements() or missing_services() or missing_namespaces():
         sys.exit(missing)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that every process and namespace is removed
     with suppress(KeyboardInterrupt):
         asyncio.run(measure(parser.parse_args()))
 

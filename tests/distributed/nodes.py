@@ -18,6 +18,8 @@ from tests.distributed.hosts import LOCALHOST, Host
 
 ADMIN_TOKEN = "a-token-only-for-tests"
 START_SECONDS = 120
+SHORT_KEEPALIVE = httpx.Limits(keepalive_expiry=2)
+"""For clients: a node closes a connection that is idle for 5 s, also at the moment when a request is sent on it."""
 ENVIRONMENT = {
     "SECRET": "a secret that only tests know and use",
     "ADMIN_TOKEN": ADMIN_TOKEN,
@@ -53,7 +55,7 @@ async def running_process_on(
         command = host.command(*ROLLCALL, "serve", "--host", host.address, "--port", port)
         process = await asyncio.create_subprocess_exec(*command, env=env, stderr=log, start_new_session=True)
     try:
-        async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=90) as client:
+        async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=90, limits=SHORT_KEEPALIVE) as client:
             await until_healthy(client)
             yield client, process.pid
     finally:
@@ -162,6 +164,7 @@ class Connection:
     async def get(self) -> tuple[int, bytes]:
         """Send the request, read the response, and return its status and its body."""
         if self._streams is None or self._streams[0].at_eof():  # the server closes connections that are idle
+            self.close()
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
         writer.write(self._request)
