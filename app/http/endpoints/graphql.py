@@ -1,10 +1,9 @@
 """The GraphQL endpoint: reads a query from the request, executes it, and encodes the result as Directus does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs
 
 import orjson
 from graphql import GraphQLError
@@ -18,7 +17,6 @@ from app.core.cache import LRUCache
 from app.core.errors import (
     GraphQLValidation,
     InvalidCredentials,
-    InvalidPayload,
     InvalidQuery,
     MethodNotAllowed,
     RollcallError,
@@ -32,26 +30,23 @@ from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.endpoint_request import error_to_report
 from app.http.exchange import BodyReader
-from app.http.parsing import MAX_INLINE_BYTES, MAX_PARAMETERS, load_json
+from app.http.graphql_media import preferred_media
+from app.http.graphql_request import GraphQLParams, PostRequest, parse_graphql_query
+from app.http.parsing import MAX_INLINE_BYTES
 from app.http.request_head import RequestHead
 from app.http.response import JSON, VARIES, Header, Response, error_response
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
-GRAPHQL_MEDIA_TYPE, JSON_MEDIA_TYPE = "application/graphql-response+json", b"application/json"
-GRAPHQL_CONTENT_TYPE = f"{GRAPHQL_MEDIA_TYPE}; charset=utf-8".encode()
 VARIES_BY_ACCEPT = b"Accept, " + VARIES
 ALLOWED_METHODS = ("GET", "POST")
-OBJECT_PARAMETERS, OBJECT_OR_NULL = ("variables", "extensions"), (dict, type(None))
 MAX_CACHED_REQUESTS, MAX_CACHED_BODY_BYTES = 200, 2_000
 REQUEST_ERRORS = (InvalidCredentials, ServiceUnavailable)
 """Errors that fail the whole request, even if only one field raises them."""
 
 RequestKey = tuple[Access, bytes, bytes]
 """What identifies a repeated request: the caller's access, the Content-Type, and the body."""
-GraphQLParams = tuple[str, dict[str, Any] | None, str | None]
-"""A GraphQL request from a body or a query string: query, variables, operation name."""
 
 
 class GraphQLEndpoint:
@@ -65,7 +60,7 @@ class GraphQLEndpoint:
         self._bound_requests: LRUCache[RequestKey, BoundRequest] = LRUCache(MAX_CACHED_REQUESTS)
 
     async def __call__(self, scope: Scope, head: RequestHead, read_body: BodyReader) -> Response:
-        media = GRAPHQL_CONTENT_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
+        media = preferred_media(head.accept) if head.accept else JSON
         directory = None
         try:
             caller, services = self._authenticator.credentials(head).caller, self._services
@@ -93,12 +88,12 @@ class GraphQLEndpoint:
     async def _execute_get(self, method: str, directory: Directory, query: bytes) -> bytes:
         if method != "GET":
             raise MethodNotAllowed(method, ALLOWED_METHODS)
-        params = _parse_query(query, self._max_values)
+        params = parse_graphql_query(query, self._max_values)
         body = await self._schema.execute_planned(directory, *params)
         return body or await self._execute(directory, params, (OperationType.QUERY,))
 
     def _bind(
-        self, directory: Directory, request: "PostRequest", access: Access, *, may_plan: bool
+        self, directory: Directory, request: PostRequest, access: Access, *, may_plan: bool
     ) -> BoundRequest | None:
         """Return the request bound to its plan, None if there is no plan; cached if nothing in it can differ."""
         key = (access, request.content_type, request.body)
@@ -127,23 +122,6 @@ class GraphQLEndpoint:
                 raise GraphQLValidation([{"message": OVER_HTTP}]) from None
             raise MethodNotAllowed("GET", ("POST",)) from None
         return encode_result(result)
-
-
-class PostRequest:
-    """The body of a request, which is parsed once, and only if its response is not cached."""
-
-    __slots__ = ("_max_values", "_params", "body", "content_type")
-
-    def __init__(self, content_type: bytes, body: bytes, max_values: int) -> None:
-        self.content_type, self.body, self._max_values = content_type, body, max_values
-        self._params: GraphQLParams | None = None
-
-    @property
-    def params(self) -> GraphQLParams:
-        """The query, variables and operation name; raises InvalidPayload if there are none."""
-        if self._params is None:
-            self._params = _parse_body(self.content_type, self.body, self._max_values)
-        return self._params
 
 
 def encode_result(result: ExecutionResult) -> bytes:
@@ -186,65 +164,3 @@ def _as_rollcall_error(error: GraphQLError) -> RollcallError | None:
 
 def _locations(error: GraphQLError) -> dict[str, Any]:
     return {"locations": [position.formatted for position in error.locations]} if error.locations else {}
-
-
-def _prefers_graphql(header: bytes) -> bool:
-    """Return whether an Accept header prefers GraphQL's own media type to plain JSON, which is the default."""
-    accept = header.decode("latin-1")
-    if GRAPHQL_MEDIA_TYPE not in accept:
-        return False
-    weights = {media.strip(): _weight(rest) for media, _, rest in (part.partition(";") for part in accept.split(","))}
-    graphql = weights.get(GRAPHQL_MEDIA_TYPE, 0)
-    return graphql > 0 and graphql >= weights.get("application/json", 0)
-
-
-def _weight(parameters: str) -> float:
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0
-    return 1
-
-
-def _parse_body(content_type: bytes, body: bytes, max_values: int) -> GraphQLParams:
-    if content_type != JSON_MEDIA_TYPE and content_type.partition(b";")[0].strip().lower() != JSON_MEDIA_TYPE:
-        raise InvalidPayload("Must provide query string")
-    values = load_json(body, max_values) if body else {}
-    if not isinstance(values, dict):
-        raise InvalidPayload("The body has to be one JSON object with a query")
-    return _checked(values)
-
-
-def _parse_query(text: bytes, max_values: int) -> GraphQLParams:
-    try:
-        pairs = parse_qs(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
-    except UnicodeDecodeError:
-        raise InvalidQuery("The query string is not valid UTF-8") from None
-    except ValueError:
-        raise InvalidQuery(f"The query string has more than {MAX_PARAMETERS} parameters") from None
-    values: dict[str, Any] = {name: repeated[-1] for name, repeated in pairs.items()}
-    for name in OBJECT_PARAMETERS:
-        values[name] = _load_object(values[name], name, max_values) if values.get(name) else None
-    return _checked(values)
-
-
-def _load_object(text: str, name: str, max_values: int) -> Any:
-    try:
-        return load_json(text.encode(), max_values, f'"{name}"')
-    except InvalidPayload as error:
-        raise InvalidPayload(f'"{name}" has to be a JSON object: {error.reason}') from None
-
-
-def _checked(values: Mapping[str, Any]) -> GraphQLParams:
-    query, variables, operation_name = values.get("query"), values.get("variables"), values.get("operationName")
-    if not isinstance(query, str) or not query:
-        raise InvalidPayload("Must provide query string")
-    for name in OBJECT_PARAMETERS:
-        if not isinstance(values.get(name), OBJECT_OR_NULL):
-            raise InvalidPayload(f'"{name}" has to be a JSON object')
-    if operation_name is not None and not isinstance(operation_name, str):
-        raise InvalidPayload('"operationName" has to be a string')
-    return query, variables, operation_name or None
