@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, NamedTuple, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.cli.connection_limit import ConnectionLimit
 from app.core.config import Settings
@@ -59,6 +59,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._head_size = self._body_size = self._discarded_size = 0
         """Bytes of the current head; of the body since the last check of its rate; and discarded."""
+        self._running: RequestResponseCycle | None = None
+        """The request that is being answered, while `cycle` is the latest one, which may have to wait for its turn."""
         self.connected_at = 0.0
         self._ended = self._was_paused = False
         """Whether the last piece of data ended with the end of a request; whether the server let the body wait."""
@@ -96,6 +98,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self._running is not None and not self._running.response_complete:  # uvicorn tells only the latest request
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -121,12 +126,16 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             raise ValueError  # ends the parsing of this piece of data; the answer is in `send_400_response`
         super().on_headers_complete()
         self._phase, self._body_size = _Phase.BODY, 0
+        if not self.pipeline:
+            self._running = self.cycle
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._phase, self._head_size, self._ended = _Phase.IDLE, 0, True
 
     def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._running = self.pipeline[-1][0]
         super().on_response_complete()
         if self._phase is _Phase.BODY and self.cycle.response_complete and not self.transport.is_closing():
             self._start_timer(DISCARD_SECONDS, self.transport.close)
