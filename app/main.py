@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from starlette.routing import Router
@@ -58,6 +58,7 @@ from app.http.middleware import (
     hsts_headers,
     request_limiter,
 )
+from app.http.server_state import DRAIN
 from app.http.termination import drained_before_termination
 from app.metrics.exporter import MetricsExporter
 from app.metrics.shared_folder import SharedFolder
@@ -73,6 +74,8 @@ from app.tracing.tracer_factory import create_tracer
 
 if TYPE_CHECKING:
     from app.flows.realtime.hub import RealtimeHub
+    from app.http.realtime.realtime_connections import RealtimeConnections
+    from app.http.realtime.subscription_streams import SubscriptionStreams
     from app.http.websocket.gateway import WebSocketGateway
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
@@ -87,6 +90,14 @@ EndpointBuilder = Callable[[Services], tuple[Mapping[str, Endpoint], Mapping[str
 """Returns the endpoints by path prefix, and those of uploads."""
 
 log = structlog.get_logger(__name__)
+
+
+class Realtime(NamedTuple):
+    """What serves realtime: the hub, the connections to it, and the streams of subscriptions if they are enabled."""
+
+    hub: "RealtimeHub"
+    connections: "RealtimeConnections"
+    streams: "SubscriptionStreams | None"
 
 
 class RollcallApp(HTTPMiddleware):
@@ -104,9 +115,9 @@ class RollcallApp(HTTPMiddleware):
         authenticator: Authenticator,
         uploads: Mapping[str, UploadEndpoint] | None = None,
         build_endpoints: EndpointBuilder | None = None,
-        hub: "RealtimeHub | None" = None,
+        realtime: "Realtime | None" = None,
     ) -> None:
-        self._hub = hub
+        self._hub = hub = None if realtime is None else realtime.hub
         if hub is not None:
             hub.refresh_services = self.refresh_schema
         self.router, self._services, self._build_endpoints = router, services, build_endpoints
@@ -130,12 +141,20 @@ class RollcallApp(HTTPMiddleware):
                 (provider.name for provider in settings.auth_providers),
             ),
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
-            websockets=None if hub is None else _create_gateway(hub, authenticator, settings, limiter),
+            websockets=None if realtime is None else _create_gateway(realtime, authenticator, settings, limiter),
         )
-        super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
+        super().__init__(endpoints, self._run_lifespan, settings.max_payload_size, options, uploads)
+
+    async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start and stop the application, and let the server tell it that it stops; close other connections."""
+        if "state" in scope:
+            scope["state"][DRAIN] = self.drain
+        await self.router(scope, receive, send)
 
     def drain(self) -> None:
         """Tell load balancers to send no more requests, and clients to send the next one on another connection."""
+        if self._services.lifecycle.phase is Phase.DRAINING:
+            return
         self._services.lifecycle.phase = Phase.DRAINING
         super().drain()
         if self._hub is not None:
@@ -213,11 +232,12 @@ def create_app(
     services = services.with_registry(BUILT_IN, UNKNOWN_SCHEMA)  # the first statement finds out what it is
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
     directus_cache_job, access_expiry_job = DirectusCacheJob(services), AccessExpiryJob(services)
-    hub = _create_hub(services) if settings.websockets_enabled else None
     outbox_metrics = OutboxMetrics(services)
     register_readings(services)
     exporter = MetricsExporter(services.metrics, SharedFolder.from_environment())
     authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
+    realtime = _create_realtime(services, authenticator) if settings.websockets_enabled else None
+    streams = None if realtime is None else realtime.streams
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -236,7 +256,7 @@ def create_app(
                 access_expiry_job.running(),
                 _running_metrics(settings, outbox_metrics, exporter),
                 running_extensions(loaded, services),
-                nullcontext() if hub is None else hub.running(),
+                nullcontext() if realtime is None else realtime.hub.running(),
             ):
                 services.lifecycle.phase = Phase.READY
                 with drained_before_termination(app.drain, settings.shutdown_delay):
@@ -248,30 +268,36 @@ def create_app(
             await asyncio.to_thread(tracer.shut_down)
 
     def build_endpoints(services: Services) -> tuple[dict[str, Endpoint], dict[str, UploadEndpoint]]:
-        endpoints = _create_endpoints(services, authenticator) | _extension_endpoints(loaded, services, authenticator)
+        endpoints = _create_endpoints(services, authenticator, streams)
+        endpoints |= _extension_endpoints(loaded, services, authenticator)
         if settings.metrics_token is not None:
             endpoints[METRICS] = MetricsEndpoint(settings.metrics_token, exporter)
         return endpoints, {FILES: FileUploadEndpoint(services, authenticator)}
 
     endpoints, uploads = build_endpoints(services)
     app_class = TracedApp if tracer.is_enabled else RollcallApp
-    app = app_class(endpoints, Router(lifespan=lifespan), services, authenticator, uploads, build_endpoints, hub)
+    app = app_class(endpoints, Router(lifespan=lifespan), services, authenticator, uploads, build_endpoints, realtime)
     return app
 
 
-def _create_hub(services: Services) -> "RealtimeHub":
-    from app.flows.realtime.hub import RealtimeHub  # noqa: PLC0415  # takes a MB that servers without realtime do not need
+def _create_realtime(services: Services, authenticator: Authenticator) -> Realtime:
+    # What is imported here takes a MB that servers without realtime do not need.
+    from app.flows.realtime.hub import RealtimeHub  # noqa: PLC0415
+    from app.http.realtime.realtime_connections import RealtimeConnections  # noqa: PLC0415
+    from app.http.realtime.subscription_streams import SubscriptionStreams  # noqa: PLC0415
 
-    return RealtimeHub(services)
+    hub, settings = RealtimeHub(services), services.settings
+    connections = RealtimeConnections(authenticator, settings)
+    streams = SubscriptionStreams(hub, authenticator, settings, connections)
+    return Realtime(hub, connections, streams if settings.websockets_graphql_enabled else None)
 
 
 def _create_gateway(
-    hub: "RealtimeHub", authenticator: Authenticator, settings: Settings, limiter: RequestLimiter | None
+    realtime: Realtime, authenticator: Authenticator, settings: Settings, limiter: RequestLimiter | None
 ) -> "WebSocketGateway":
-    from app.http.realtime.realtime_connections import RealtimeConnections  # noqa: PLC0415  # as above
-    from app.http.websocket.gateway import WebSocketGateway  # noqa: PLC0415
+    from app.http.websocket.gateway import WebSocketGateway  # noqa: PLC0415  # as above
 
-    return WebSocketGateway(hub, authenticator, settings, limiter, RealtimeConnections(authenticator, settings))
+    return WebSocketGateway(realtime.hub, authenticator, settings, limiter, realtime.connections)
 
 
 @cache
@@ -283,10 +309,12 @@ def _tune_interpreter() -> None:
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
 
 
-def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[str, Endpoint]:
+def _create_endpoints(
+    services: Services, authenticator: Authenticator, streams: "SubscriptionStreams | None"
+) -> dict[str, Endpoint]:
     """Return the endpoints by path prefix, the more specific ones first."""
     endpoints: dict[str, Endpoint] = {
-        GRAPHQL: GraphQLEndpoint(services, authenticator),
+        GRAPHQL: GraphQLEndpoint(services, authenticator, streams),
         AUTH: auth_endpoint(services, authenticator),
         **dict.fromkeys(ACCOUNT_ROOTS, account_endpoint(services, authenticator)),
         **dict.fromkeys((EXPLAIN, SIMULATE, WHO_CAN), access_endpoint(services, authenticator)),

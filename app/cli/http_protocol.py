@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.cli.connection_limit import ConnectionLimit
 from app.core.config import Settings
+from app.http.server_state import CONNECTION, DRAIN, ConnectionOptions
 
 MAX_HEAD_SIZE = 64 * 1024
 """Maximum size of the request line and the headers together, in bytes."""
@@ -59,11 +60,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._head_size = self._body_size = self._discarded_size = 0
         """Bytes of the current head; of the body since the last check of its rate; and discarded."""
-        self._running: RequestResponseCycle | None = None
-        """The request that is being answered, while `cycle` is the latest one, which may have to wait for its turn."""
         self.connected_at = 0.0
         self._ended = self._was_paused = False
         """Whether the last piece of data ended with the end of a request; whether the server let the body wait."""
+        self._running: RequestResponseCycle | None = None
+        """The request that is being answered, while `cycle` is the latest one, which may have to wait for its turn."""
+        self._options = ConnectionOptions()
+        self._stall: asyncio.TimerHandle | None = None
+        """Ends the connection unless the client reads."""
+        self.app_state = {**self.app_state, CONNECTION: self._options}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -98,10 +103,20 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_stall()
         if self._running is not None and not self._running.response_complete:  # uvicorn tells only the latest request
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stall is None and self._options.max_stall_seconds is not None:
+            self._stall = self.loop.call_later(self._options.max_stall_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_stall()
 
     def data_received(self, data: bytes) -> None:
         if self._phase is _Phase.END:
@@ -155,6 +170,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Let the connection end after the response to its request, or after a moment if it has none."""
+        if (drain := self.app_state.get(DRAIN)) is not None:  # ends responses that would go on
+            drain()
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(LAST_REQUEST_SECONDS, super().shutdown)
         else:
@@ -229,6 +246,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def _parsed_head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + HEADER_OVERHEAD for name, value in self.headers)
+
+    def _stop_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
     def _start_timer(self, seconds: float, callback: Callable[[], None]) -> None:
         self._stop_timer()

@@ -480,7 +480,7 @@ class Settings(BaseSettings):
         500, ge=1, description="Minimum rate in bytes per second at which a body has to arrive"
     )
     websockets_enabled: bool = Field(
-        False, description="Whether WebSocket connections are accepted, and events captured"
+        False, description="Whether realtime is served, over WebSocket and as server-sent events, and events captured"
     )
     websockets_graphql_enabled: bool = Field(True, description="Whether /graphql/system serves GraphQL subscriptions")
     websockets_graphql_auth: Literal["public", "handshake", "strict"] = Field(
@@ -489,7 +489,9 @@ class Settings(BaseSettings):
         "(`handshake`), or when they connect (`strict`)",
     )
     websockets_graphql_auth_timeout: int = Field(10, ge=1, description="Maximum seconds until the first message")
-    websockets_graphql_conn_limit: int = Field(1000, ge=1, description="Maximum number of its connections per process")
+    websockets_graphql_conn_limit: int = Field(
+        1000, ge=1, description="Maximum number of its connections and streams per process"
+    )
     websockets_rest_enabled: bool = Field(True, description="Whether /websocket serves the SDK's `realtime()`")
     websockets_rest_auth: Literal["public", "handshake", "strict"] = Field(
         "handshake", description="The same as WEBSOCKETS_GRAPHQL_AUTH for /websocket"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
+from time import perf_counter
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
@@ -53,6 +54,7 @@ class Exchange:
         "_send",
         "_task",
         "admission",
+        "answered_at",
         "extra_headers",
         "head",
         "is_receiving",
@@ -71,6 +73,8 @@ class Exchange:
         self.extra_headers = extra_headers
         self._is_head = scope["method"] == "HEAD"
         self.status = 0
+        self.answered_at = 0.0
+        """When an endless response started, on the performance counter; 0 for none."""
         self._received: Message | None = None
         """A message of the body that was received before it was read."""
         self._task = asyncio.current_task()
@@ -141,6 +145,8 @@ class Exchange:
                 headers.append((b"content-length", b"%d" % len(body)))
         start = {"type": "http.response.start", "status": status, "headers": headers}
         if response.stream is not None:
+            if response.is_endless:
+                self.answered_at = perf_counter()
             await self._send_stream(start, response.stream)
             return
         if self.watcher is not None:

@@ -2,16 +2,31 @@
 
 from app.http.response import JSON
 
-JSON_TYPE, GRAPHQL_TYPE = "application/json", "application/graphql-response+json"
+JSON_TYPE, GRAPHQL_TYPE, EVENT_STREAM_TYPE = (
+    "application/json",
+    "application/graphql-response+json",
+    "text/event-stream",
+)
+ANY_TYPES = ("application/*", "*/*")
 GRAPHQL_JSON = f"{GRAPHQL_TYPE}; charset=utf-8".encode()
 
 
+EVENT_STREAM = f"{EVENT_STREAM_TYPE}; charset=utf-8".encode()
+
+
 def preferred_media(header: bytes) -> bytes:
-    """Return the Content-Type that an Accept header prefers: GraphQL's own media type, or plain JSON, the default."""
-    accept = header.decode("latin-1")
-    if GRAPHQL_TYPE not in accept:
+    """Return the Content-Type that an Accept header prefers: server-sent events, GraphQL's own, or else plain JSON.
+
+    Server-sent events are for those who prefer them to JSON; of equal types, they prefer the first.
+    """
+    lower = header.lower()
+    if b"graphql-response" not in lower and b"event-stream" not in lower:
         return JSON
+    accept = lower.decode("latin-1")
     weights = {media.strip(): _weight(rest) for media, _, rest in (part.partition(";") for part in accept.split(","))}
+    served = [media for media in weights if media in (EVENT_STREAM_TYPE, GRAPHQL_TYPE, JSON_TYPE, *ANY_TYPES)]
+    if max(served, key=weights.__getitem__, default=None) == EVENT_STREAM_TYPE and weights[EVENT_STREAM_TYPE] > 0:
+        return EVENT_STREAM
     graphql = weights.get(GRAPHQL_TYPE, 0)
     return GRAPHQL_JSON if graphql > 0 and graphql >= weights.get(JSON_TYPE, 0) else JSON
 

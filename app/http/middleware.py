@@ -206,7 +206,7 @@ class HTTPMiddleware:
             self._running.untrack(exchange)
             exchange.close()
             if self._reports:
-                self._report(scope, exchange, time.perf_counter() - started)
+                self._report(scope, exchange, (exchange.answered_at or time.perf_counter()) - started)
 
     async def _wait_for_turn(self, exchange: Exchange, queue: AdmissionQueue) -> None:
         if self._cors is not None:  # also pages of other origins should read why a request is rejected

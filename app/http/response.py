@@ -46,6 +46,8 @@ class Response:
 
     Its length, if known, is among the `headers`.
     """
+    is_endless: bool = False
+    """Whether the stream goes on until the client leaves: the request then counts as ended when the response starts."""
     max_age: int = 0
     """Seconds for which shared caches may store it, unless the request had credentials."""
     same_for_everyone: bool = False

@@ -165,6 +165,7 @@ TESTS_BY_BLOCK = {
             test_clients.test_graphql_ws_subscribes_as_documented,
             test_clients.test_the_documented_subscription_is_sent_an_update,
         ],
+        "GraphQL subscriptions as server-sent events": [test_clients.test_graphql_sse_subscribes_as_documented],
         "The SDK's `realtime()`": [test_clients.test_the_sdk_subscribes_as_documented],
     },
 }

@@ -1,4 +1,4 @@
-"""A server with WebSockets on a real socket, once per module and database, and the events of a database."""
+"""A server with WebSockets on a real socket, once per module and database, its events, and clients from npm."""
 
 import asyncpg
 import pytest
@@ -6,6 +6,7 @@ import pytest_asyncio
 
 from app.repositories.services import Services
 from app.repositories.stores.events import EventStore
+from tests.realtime import npm
 from tests.realtime.sockets import serving
 
 
@@ -33,3 +34,11 @@ async def connection(restored_db):
     connection = await asyncpg.connect(restored_db.settings.database_url.replace("+asyncpg", ""))
     yield connection
     await connection.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def node_modules(tmp_path_factory):
+    """A folder with the clients; tests are skipped if they can't be installed."""
+    folder = tmp_path_factory.mktemp("clients")
+    await npm.install(folder)
+    return folder

@@ -36,6 +36,10 @@ class Server:
     def hub(self):
         return self.app._hub
 
+    @property
+    def connections(self):
+        return self.app._by_scope_type["websocket"]._connections
+
     def connect(self, path="/graphql/system", subprotocols=(PROTOCOL,), **options):
         url = f"ws://127.0.0.1:{self.port}{path}"
         return connect(url, subprotocols=subprotocols or None, compression=None, **options)

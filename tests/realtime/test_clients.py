@@ -1,20 +1,19 @@
-"""Clients from npm, unmodified, against a server on a real socket; they are installed once."""
+"""The clients in the documentation, from npm, against a server on a real socket."""
 
 import asyncio
 import json
 import re
-import shutil
 
 import pytest
-import pytest_asyncio
 
 from app.core.caller import SYSTEM
 from tests.base_data import static_token, uid
 from tests.readme.generated import DOCS
+from tests.realtime.npm import start
 from tests.realtime.sockets import graphql_client, subscribed
 
-PACKAGES = ["graphql-ws@6", "graphql@16", "ws@8", "@directus/sdk@21"]
 PAGE = (DOCS / "concepts/realtime.md").read_text()
+QUERY = "subscription { directus_users_mutated { key event data { title } } }"
 ADA, ED = static_token("ada"), uid("ed")
 GRAPHQL_WS = """
 import WebSocket from "ws";
@@ -27,32 +26,10 @@ await client.dispose();
 """
 
 
-def block(language):
-    found = re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+def block(language, heading=""):
+    found = re.search(rf"^```{language}\n(.*?)^```$", PAGE[PAGE.index(heading) :], re.DOTALL | re.MULTILINE)
     assert found is not None
     return found[1]
-
-
-@pytest_asyncio.fixture(scope="session")
-async def node_modules(tmp_path_factory):
-    """A folder with the clients; tests are skipped without npm, or if it reaches no registry."""
-    if not (shutil.which("npm") and shutil.which("node")):
-        pytest.skip("npm is missing")
-    folder = tmp_path_factory.mktemp("clients")
-    options = ["--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(folder)]
-    process = await asyncio.create_subprocess_exec("npm", "install", *options, *PACKAGES)
-    if await process.wait():
-        pytest.skip("npm can't install the clients")
-    return folder
-
-
-async def start(folder, script, **env):
-    """Run a script and return its process, whose output is piped."""
-    path = folder / "script.mjs"
-    await asyncio.to_thread(path.write_text, script)
-    return await asyncio.create_subprocess_exec(
-        "node", str(path), env={"PATH": "/usr/local/bin:/usr/bin:/bin", **env}, stdout=asyncio.subprocess.PIPE
-    )
 
 
 @pytest.mark.nightly
@@ -60,9 +37,32 @@ async def test_graphql_ws_subscribes_as_documented(server, restored_db, node_mod
     setup = block("js").replace("= createClient(", "= documented(")
     imports = setup.splitlines()[0]
     script = imports + GRAPHQL_WS.replace("SETUP", setup.replace(imports, ""))
-    query = "subscription { directus_users_mutated { key event data { title } } }"
     url = f"ws://127.0.0.1:{server.port}/graphql/system"
-    process = await start(node_modules, script, URL=url, TOKEN=ADA, QUERY=query)
+    process = await start(node_modules, script, URL=url, TOKEN=ADA, QUERY=QUERY)
+    await subscribed(server, 1)
+    await restored_db.directory(SYSTEM)["users"].update_one(ED, {"title": "By npm"})
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+
+    assert json.loads(output) == {"directus_users_mutated": {"key": ED, "event": "update", "data": {"title": "By npm"}}}
+
+
+GRAPHQL_SSE = """
+const currentToken = () => process.env.TOKEN;
+const documented = (options) => createClient({ ...options, url: process.env.URL });
+SETUP
+const results = client.iterate({ query: process.env.QUERY });
+for await (const result of results) { console.log(JSON.stringify(result.data)); break; }
+client.dispose();
+"""
+
+
+@pytest.mark.nightly
+async def test_graphql_sse_subscribes_as_documented(server, restored_db, node_modules):
+    setup = block("js", "server-sent events\n").replace("= createClient(", "= documented(")
+    imports = setup.splitlines()[0]
+    script = imports + GRAPHQL_SSE.replace("SETUP", setup.replace(imports, ""))
+    url = f"http://127.0.0.1:{server.port}/graphql/system"
+    process = await start(node_modules, script, URL=url, TOKEN=ADA, QUERY=QUERY)
     await subscribed(server, 1)
     await restored_db.directory(SYSTEM)["users"].update_one(ED, {"title": "By npm"})
     output, _ = await asyncio.wait_for(process.communicate(), 30)

@@ -9,7 +9,11 @@ from strawberry.types.field import StrawberryField
 from app.core.errors import InvalidQuery
 from app.graphql.types.builder import TypeBuilder, mutated_type
 
-OVER_HTTP = "Subscriptions are served over WebSocket, with the protocol graphql-transport-ws"
+OVER_HTTP = (
+    "Subscriptions are served over WebSocket, with the protocol graphql-transport-ws, and as server-sent events, to "
+    'requests with the header "Accept: text/event-stream"'
+)
+NOT_ENABLED = "Subscriptions are not enabled on this server, neither over WebSocket nor as server-sent events"
 
 
 class EventEnum(Enum):

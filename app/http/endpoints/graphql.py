@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from graphql import GraphQLError
@@ -23,24 +23,30 @@ from app.core.errors import (
     ServiceUnavailable,
 )
 from app.graphql.fields.account import FieldCredentialsError
-from app.graphql.fields.subscription_fields import OVER_HTTP
+from app.graphql.fields.subscription_fields import NOT_ENABLED, OVER_HTTP
 from app.graphql.plans.queries import BoundRequest, answer_from_plan
 from app.graphql.schema import schema_for
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.endpoint_request import error_to_report
 from app.http.exchange import BodyReader
-from app.http.graphql_media import preferred_media
+from app.http.graphql_media import EVENT_STREAM, preferred_media
 from app.http.graphql_request import GraphQLParams, PostRequest, parse_graphql_query
 from app.http.parsing import MAX_INLINE_BYTES
+from app.http.realtime.event_stream import COMPLETE, UNBUFFERED, next_event
 from app.http.request_head import RequestHead
 from app.http.response import JSON, VARIES, Header, Response, error_response
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
+if TYPE_CHECKING:
+    from app.http.realtime.subscription_streams import SubscriptionStreams
+
 VARIES_BY_ACCEPT = b"Accept, " + VARIES
 ALLOWED_METHODS = ("GET", "POST")
+SINGLE_CONNECTION_METHODS = ("PUT", "DELETE")
+ONLY_DISTINCT_CONNECTIONS = "The protocol graphql-sse is served in its distinct connections mode only."
 MAX_CACHED_REQUESTS, MAX_CACHED_BODY_BYTES = 200, 2_000
 REQUEST_ERRORS = (InvalidCredentials, ServiceUnavailable)
 """Errors that fail the whole request, even if only one field raises them."""
@@ -52,8 +58,10 @@ RequestKey = tuple[Access, bytes, bytes]
 class GraphQLEndpoint:
     """The endpoint behind `/graphql/system`."""
 
-    def __init__(self, services: Services, authenticator: Authenticator) -> None:
-        self._services, self._authenticator = services, authenticator
+    def __init__(
+        self, services: Services, authenticator: Authenticator, streams: "SubscriptionStreams | None" = None
+    ) -> None:
+        self._services, self._authenticator, self._streams = services, authenticator, streams
         self._schema = schema_for(services.registry, services.root_fields)
         self._max_values = services.settings.max_payload_values
         self._plan_hits = services.metrics.graphql_plan_hits
@@ -76,16 +84,39 @@ class GraphQLEndpoint:
             else:
                 body = await self._execute_get(scope["method"], directory, head.query)
         except RollcallError as error:
-            reported = error if directory is None else await error_to_report(error, directory)
-            return replace(error_response(reported, media), varies=VARIES_BY_ACCEPT)
+            if media is EVENT_STREAM:
+                return await self._answer_by_events(error, scope, head, directory, read_body)
+            return await _error_response(error, directory, media)
         headers = self._cookies(directory) if directory.response_cookies else ()
+        if media is EVENT_STREAM:
+            return _events(body, headers)
         return Response(body, 200, media, headers, VARIES_BY_ACCEPT, directory.no_store)
+
+    async def _answer_by_events(
+        self, error: RollcallError, scope: Scope, head: RequestHead, directory: Directory | None, read_body: BodyReader
+    ) -> Response:
+        """Answer a subscription by a stream, and an invalid operation by an event, as the protocol says."""
+        try:
+            if isinstance(error, SubscriptionOverHTTP):
+                if self._streams is None:
+                    return _events(_errors(GraphQLValidation([{"message": NOT_ENABLED}])))
+                await read_body()  # also that of a GET: after its end, it is noticed when the client leaves
+                return await self._streams.open(scope, head, error.params)
+            if directory is not None and isinstance(error, GraphQLValidation | InvalidQuery):
+                reported = await error_to_report(error, directory)
+                if reported is error:
+                    return _events(_errors(error))
+        except RollcallError as another:
+            error = another
+        return await _error_response(error, directory, JSON)
 
     def _cookies(self, directory: Directory) -> Sequence[Header]:
         settings, now = self._services.settings, self._services.clock
         return [set_cookie_header(cookie, settings, now()) for cookie in directory.response_cookies]
 
     async def _execute_get(self, method: str, directory: Directory, query: bytes) -> bytes:
+        if method in SINGLE_CONNECTION_METHODS:
+            raise SingleConnectionMode(method, ALLOWED_METHODS)
         if method != "GET":
             raise MethodNotAllowed(method, ALLOWED_METHODS)
         params = parse_graphql_query(query, self._max_values)
@@ -119,9 +150,25 @@ class GraphQLEndpoint:
                 )
         except InvalidOperationTypeError as error:
             if error.operation_type is OperationType.SUBSCRIPTION:
-                raise GraphQLValidation([{"message": OVER_HTTP}]) from None
+                raise SubscriptionOverHTTP(params) from None
             raise MethodNotAllowed("GET", ("POST",)) from None
         return encode_result(result)
+
+
+class SubscriptionOverHTTP(GraphQLValidation):
+    """A request is a subscription, which takes more than one response."""
+
+    def __init__(self, params: GraphQLParams) -> None:
+        super().__init__([{"message": OVER_HTTP}])
+        self.params = params
+
+
+class SingleConnectionMode(MethodNotAllowed):
+    """A client of graphql-sse asks for the mode in which all of its subscriptions share one connection."""
+
+    @property
+    def text(self) -> str:
+        return f"{super().text} {ONLY_DISTINCT_CONNECTIONS}"
 
 
 def encode_result(result: ExecutionResult) -> bytes:
@@ -145,6 +192,20 @@ def encode_result(result: ExecutionResult) -> bytes:
     if errors:
         body["errors"] = [entry for error in errors for entry in _error_entries(error)]
     return orjson.dumps(body)
+
+
+async def _error_response(error: RollcallError, directory: Directory | None, media: bytes) -> Response:
+    reported = error if directory is None else await error_to_report(error, directory)
+    return replace(error_response(reported, media), varies=VARIES_BY_ACCEPT)
+
+
+def _errors(error: RollcallError) -> bytes:
+    return orjson.dumps({"errors": error.entries()})
+
+
+def _events(result: bytes, headers: Sequence[Header] = ()) -> Response:
+    """Return a result as server-sent events."""
+    return Response(next_event(result) + COMPLETE, 200, EVENT_STREAM, (UNBUFFERED, *headers), no_store=True)
 
 
 def _error_entries(error: GraphQLError) -> list[dict[str, Any]]:
