@@ -37,6 +37,11 @@ SORTS = {
 """The sorts for which indexes are suggested, as in the query parameter."""
 NESTED = {"directus_users": (("role", "email"),)}
 """Foreign keys with the field that a nested list is sorted by."""
+NO_PENDING_LIST = "fastupdate = off"
+"""The parameter with which a trigram index sorts in each write at once.
+
+By default writes are collected in a list of up to 4 MB that every search reads from end to end until it is vacuumed.
+"""
 MAX_NAME_BYTES = 63
 """The longest name of an index on PostgreSQL."""
 _DIGEST_LENGTH = 8
@@ -115,7 +120,7 @@ class _IndexBuilder:
     def _trigram(self, purpose: Purpose, field: Field, expression: ColumnElement[Any]) -> OptionalIndex:
         name, table = index_name(self.collection.name, purpose, field.name), self.collection.name
         part = f'{self._compile(expression)} "{self.trigram_schema}".gin_trgm_ops'
-        return OptionalIndex(name, table, purpose, field.name, f"USING gin ({part})")
+        return OptionalIndex(name, table, purpose, field.name, f"USING gin ({part}) WITH ({NO_PENDING_LIST})")
 
     def _sort(self, field: Field, *, descending: bool) -> OptionalIndex:
         is_descending = descending and self.dialect == POSTGRESQL  # SQLite reads one index in both directions

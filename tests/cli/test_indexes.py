@@ -142,6 +142,18 @@ async def test_mistakes_are_one_line_that_says_what_would_be_right(readonly_db):
     assert "search, contains, sort, nested" in results[1].err
 
 
+async def test_trigram_indexes_collect_no_writes_that_each_search_would_have_to_read(writable_db):
+    if writable_db.database.dialect != "postgresql":
+        pytest.skip("SQLite has no trigram index")
+    created = await run_command(writable_db.settings.database_url, "indexes", "create", "--yes")
+    query = "SELECT reloptions FROM pg_class WHERE relam = (SELECT oid FROM pg_am WHERE amname = 'gin')"
+    async with writable_db.database.transaction() as connection:
+        options = [row[0] for row in await connection.execute(text(query)) if row[0]]
+
+    assert created.code == 0, created.err
+    assert options == [["fastupdate=off"]] * 18
+
+
 async def test_an_interrupted_build_is_replaced(writable_db):
     if writable_db.database.dialect != "postgresql":
         pytest.skip("SQLite builds an index in one transaction")
