@@ -219,13 +219,14 @@ class ColumnList:
 def _select_groups(read: ScopedAggregation, row: FromClause, encode_row: RowEncoder) -> Expression:
     """Return the aggregated groups in three nested subqueries: visible values, groups with aggregates, sorted page."""
     cells = read.cells
-    operands = dict.fromkeys(cell.operand for cell in cells if cell.operand is not None)
+    operands = dict.fromkeys(cell.operand for cell in cells if cell.operand is not None and _counts_some(cell, read))
     labels = {operand: _groupable(operand, row).label(f"v{index}") for index, operand in enumerate(operands)}
     columns = list(labels.values()) or [literal(1).label("one")]
     visible = select(*columns).select_from(row).where(condition_sql(read.where, row)).subquery()
     values = {operand: visible.c[label.name] for operand, label in labels.items()}
     keys = [values[group.operand] for group in read.groups]
-    results = [*keys, *(_aggregate(cell, values) for cell in read.aggregates)]
+    counted = [cell if _counts_some(cell, read) else AggregateCell("countAll") for cell in read.aggregates]
+    results = [*keys, *(_aggregate(cell, values) for cell in counted)]
     named = [result.label(f"c{index}") for index, result in enumerate(results)] or [func.count().label("rows")]
     groups = select(*named).select_from(visible).group_by(*keys).subquery()
     group_columns: dict[Cell, Expression] = dict(zip(cells, groups.c, strict=False))
@@ -233,6 +234,12 @@ def _select_groups(read: ScopedAggregation, row: FromClause, encode_row: RowEnco
     page = _limit(select(groups).order_by(*order), read).subquery()
     encoded = [_encode_cell(cell, column) for cell, column in zip(cells, page.c, strict=False)]
     return select(JSONRows(encode_row(read, encoded))).select_from(page).scalar_subquery()
+
+
+def _counts_some(cell: GroupCell | AggregateCell, read: ScopedAggregation) -> bool:
+    """Return whether a cell needs its operand: a count of the keys is that of the rows, for which any index will do."""
+    is_count = isinstance(cell, AggregateCell) and cell.function in COUNT_FUNCTIONS
+    return not is_count or cell.operand != Operand(read.collection.key)
 
 
 def _groupable(operand: Operand | Count, row: FromClause) -> Expression:
