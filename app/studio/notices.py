@@ -101,6 +101,9 @@ def _messages(translate: Translate) -> Mapping[str, str]:
             "The users were invited. No mail is sent: the links are in the log of the server, for you to pass on."
         ),
         "invitation-sent": _("Another mail was sent. The links of earlier mails remain valid."),
+        "invitation-logged": _(
+            "Another link was written to the log of the server, for you to pass on. Earlier links remain valid."
+        ),
         "invitation-recent": _("The last mail to this user was sent a moment ago, so no other one was sent."),
         "invitation-revoked": _("The invitation was canceled. The links of its mails are invalid."),
     }

@@ -225,7 +225,7 @@ async def test_a_pending_invitation_is_marked_sent_again_and_revoked(ada):
     assert "Invited" in row.get_text(" ")
 
     again = await ada.post(f"{ROLE}/invitations/resend", {"user": uid("ida")})
-    assert again.location == f"/admin{ROLE}?notice=invitation-sent"
+    assert again.location == f"/admin{ROLE}?notice=invitation-logged"
     revoked = await ada.post(f"{ROLE}/invitations/revoke", {"user": uid("ida")})
     assert revoked.location == f"/admin{ROLE}?notice=invitation-revoked"
     assert await user_row(ada.system, "ida@example.com") is None

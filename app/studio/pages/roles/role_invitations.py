@@ -58,8 +58,7 @@ async def invite_users(request: PageRequest) -> Response:
     results = [await _invite(request, address, role["id"]) for address in addresses]
     if all(result == InvitationOutcome(InvitationResult.CREATED, has_mail=True) for result in results):
         page = f"/roles/{role['id']}" if "role" in request.parameters else "/users"
-        is_sent = request.services.settings.email_transport != "log"
-        return request.redirect(page, notice="invitations-sent" if is_sent else "invitations-logged")
+        return request.redirect(page, notice="invitations-sent" if _sends_mail(request) else "invitations-logged")
     outcomes = [await _outcome(request, *pair) for pair in zip(addresses, results, strict=True)]
     failed = [outcome.address for outcome in outcomes if outcome.failed]
     return await _invite_page(request, "\n".join(failed), chosen, outcomes, status=422 if failed else 200)
@@ -74,7 +73,8 @@ async def resend_invitation(request: PageRequest) -> Response:
         outcomes = await Invitations(request.directory).invite([email], None)
     except RollcallError as error:
         return await rejected_action(request, error)
-    notice = "invitation-sent" if outcomes[0].has_mail else "invitation-recent"
+    sent = "invitation-sent" if _sends_mail(request) else "invitation-logged"
+    notice = sent if outcomes[0].has_mail else "invitation-recent"
     return request.redirect(f"/roles/{request.parameters['role']}", notice=notice)
 
 
@@ -90,6 +90,11 @@ async def revoke_invitation(request: PageRequest) -> Response:
         message = request.translate("You do not have permission to revoke this invitation, or it was accepted.")
         return await role_page(request, {"": message}, Forbidden.status)
     return request.redirect(f"/roles/{request.parameters['role']}", notice="invitation-revoked")
+
+
+def _sends_mail(request: PageRequest) -> bool:
+    """Return whether mails are sent, and not only written to the log."""
+    return request.services.settings.email_transport != "log"
 
 
 def _addresses(text: str) -> list[str]:

@@ -18,6 +18,8 @@ class MatchingUser:
     id: str
     name: str
     reference: str
+    status: str | None
+    """None if the caller may not read it."""
 
     @property
     def label(self) -> str:
@@ -31,7 +33,7 @@ async def find_users(request: PageRequest, text: str) -> Sequence[MatchingUser]:
     An email address or an id names one user; other texts, and incomplete addresses, are searched for in names.
     """
     rights = await request.rights()
-    fields = rights.fields("read", "users", ("id", *SEARCHED))
+    fields = rights.fields("read", "users", ("id", *SEARCHED, "status"))
     if "id" not in fields:
         return []
     searched = [name for name in SEARCHED if name in fields]
@@ -47,7 +49,7 @@ async def find_users(request: PageRequest, text: str) -> Sequence[MatchingUser]:
 async def _read(
     request: PageRequest, fields: Sequence[str], conditions: Sequence[Mapping[str, Any]]
 ) -> Sequence[MatchingUser]:
-    order = ", ".join(f'"{name}"' for name in (*fields[1:], "id"))
+    order = ", ".join(f'"{name}"' for name in (*(name for name in fields if name in SEARCHED), "id"))
     document = f"""query Users($filter: directus_users_filter) {{
   users(filter: $filter, sort: [{order}], limit: {MAX_MATCHES + 1}) {{ {" ".join(fields)} }}
 }}"""
@@ -58,7 +60,7 @@ async def _read(
 def _matching_user(row: Mapping[str, Any]) -> MatchingUser:
     full_name = " ".join(filter(None, (row.get("first_name"), row.get("last_name"))))
     reference = row.get("email") or row["id"]
-    return MatchingUser(row["id"], full_name or reference, reference)
+    return MatchingUser(row["id"], full_name or reference, reference, row.get("status"))
 
 
 def _uuid(text: str) -> str | None:
