@@ -234,6 +234,8 @@ def create_app(
     directus_cache_job, access_expiry_job = DirectusCacheJob(services), AccessExpiryJob(services)
     outbox_metrics = OutboxMetrics(services)
     register_readings(services)
+    if hub is not None:
+        hub.register_readings()
     exporter = MetricsExporter(services.metrics, SharedFolder.from_environment())
     authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
     realtime = _create_realtime(services, authenticator) if settings.websockets_enabled else None

@@ -1,6 +1,6 @@
 """Prepares a GraphQL subscription: from its document to the query of a live view, and from a change to its result."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +36,8 @@ class PreparedSubscription:
     build: Callable[[Access], Read]
     result: Callable[[str, Any, Row | None], dict[str, Any]]
     """Returns the result of an action, the key of the row and what the query shows of it."""
+    result_format: Hashable
+    """What decides how a result is built: subscriptions to one view with equal ones have the same results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class _Preparation:
             getattr(event, "value", event),
             (lambda _: read) if read else (lambda access: read_visible(collection, access)),
             lambda action, key, row: {root: _result(name, members, action, key, row)},
+            (root, name, *((alias, nodes[0].name.value) for alias, nodes in members.items())),
         )
 
     def _read(self, collection: Collection, members: Mapping[str, list[FieldNode]]) -> Read | None:

@@ -82,6 +82,10 @@ class Durations:
         self.total += seconds
         self.buckets[bisect_left(DURATION_BOUNDS, seconds)] += 1
 
+    def values(self) -> list[float]:
+        """Return the sum of the durations in seconds, and then the count of each bucket."""
+        return [self.total, *self.buckets]
+
 
 class RequestRecorder:
     """Counts requests by endpoint, method and status, together with their durations."""
@@ -104,7 +108,7 @@ class RequestRecorder:
         """Return the sum of the durations in seconds, and then the count of each bucket, by endpoint."""
         histograms: dict[Labels, list[float]] = {}
         for (endpoint, _, _), durations in self._items():
-            values = [durations.total, *durations.buckets]
+            values = durations.values()
             previous = histograms.get((endpoint,))
             histograms[endpoint,] = add_histograms(previous, values) if previous else values
         return histograms

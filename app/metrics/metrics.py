@@ -2,7 +2,7 @@
 
 import time
 
-from app.metrics.instruments import Description, EventCounter, Kind, Labels, Reading, RequestRecorder
+from app.metrics.instruments import Description, Durations, EventCounter, Kind, Labels, Reading, RequestRecorder
 from app.metrics.snapshot import Family, Snapshot
 
 PREFIX = "rollcall_"
@@ -40,6 +40,17 @@ class Metrics:
         self.lockouts = self._counter("lockouts", "Addresses or accounts locked out after too many failures", "kind")
         self.mails = self._counter("mails", "Attempts to send a mail", "outcome")
         self.job_runs = self._counter("job_runs", "Runs of periodic jobs", "job_name", "outcome")
+        self.realtime_events = self._counter("realtime_events", "Events read for subscriptions")
+        self.realtime_changes = self._counter("realtime_changes", "Changes sent to subscriptions")
+        self.realtime_slow_clients = self._counter(
+            "realtime_slow_clients", "Connections closed because their client reads too slowly"
+        )
+        self.realtime_delays = Durations()
+        self._realtime_delays = Description(
+            f"{PREFIX}realtime_delivery_seconds",
+            "Time from reading events to sent changes",
+            Kind.HISTOGRAM,
+        )
         self.counter_from("process_cpu_seconds", "CPU time of the server processes", _cpu_seconds)
         self.gauge("processes", "Server processes that are running", lambda: {(): 1})
 
@@ -60,7 +71,12 @@ class Metrics:
             Family(description, {labels: [value] for labels, value in read().items()})
             for description, read in list(self._readings.values())
         ]
-        return Snapshot([*families, Family(self._durations, self.requests.histograms())])
+        delays = self.realtime_delays.values()
+        histograms = [
+            Family(self._durations, self.requests.histograms()),
+            Family(self._realtime_delays, {(): delays} if any(delays) else {}),
+        ]
+        return Snapshot([*families, *histograms])
 
     def _counter(self, name: str, documentation: str, *labels: str) -> EventCounter:
         counter = EventCounter()

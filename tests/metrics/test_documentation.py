@@ -5,6 +5,7 @@ import re
 import yaml
 from opentelemetry.sdk import environment_variables
 
+from app.flows.realtime.hub import RealtimeHub
 from app.flows.service_metrics import OutboxMetrics, register_readings
 from app.http.admission import Admission
 from app.http.admission_queue import AdmissionLimits
@@ -20,6 +21,7 @@ def described_metrics(readonly_db):
     services = Services.from_settings(readonly_db.database, readonly_db.settings)
     register_readings(services)
     OutboxMetrics(services)
+    RealtimeHub(services).register_readings()
     Admission(AdmissionLimits(8, 1, 1.0), lambda _: None, services.metrics)
     descriptions = [family.description for family in services.metrics.snapshot().families]
     return {one.name + ("_total" if one.kind is Kind.COUNTER else ""): list(one.labels) for one in descriptions}

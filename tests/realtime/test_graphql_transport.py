@@ -9,6 +9,7 @@ import pytest
 import websockets
 
 from app.core.tokens import sign_access_token
+from app.flows.realtime.view import ChangeList, ViewChange
 from tests.base_data import static_token, uid
 from tests.realtime.sockets import Client, graphql_client, serving, subscribed
 from tests.realtime.test_events import write
@@ -206,10 +207,11 @@ async def test_limits_of_connections_subscriptions_and_slow_clients(shared_db):
         assert "Too many subscriptions" in str(error)
         (member,) = (member for member in server.hub._members if member.subscriptions)
         (subscription,) = member.subscriptions
-        changes = [("update", number, {"id": str(number), "title": None}) for number in range(10)]
-        subscription.sink.send(changes)  # at once, so that the writer can't send any of them
+        changes = [ViewChange("update", number, {"id": str(number), "title": None}) for number in range(10)]
+        subscription.sink.send(ChangeList(changes))  # at once, so that the writer can't send any of them
 
         assert await client.close_code() == 1013
+        assert server.hub.services.metrics.realtime_slow_clients.read() == {(): 1}
 
 
 async def test_clients_are_told_to_come_back_when_the_server_stops(shared_db):

@@ -9,6 +9,7 @@ from app.core.errors import RollcallError, ServiceUnavailable
 from app.flows.realtime.membership import HubMember, Subscription
 from app.flows.realtime.view import ChangeList, View, ViewChange
 from app.flows.realtime.view_registry import Events, ViewRegistry
+from app.metrics.instruments import EventCounter
 from app.query.results import Row
 from app.repositories.live_reader import AccessCheck, LiveReader
 
@@ -35,8 +36,8 @@ class Delivery:
     scoped with, or they have been checked since.
     """
 
-    def __init__(self, views: ViewRegistry, reader: LiveReader, recheck: Recheck) -> None:
-        self._views, self.reader, self._recheck = views, reader, recheck
+    def __init__(self, views: ViewRegistry, reader: LiveReader, recheck: Recheck, sent: EventCounter) -> None:
+        self._views, self.reader, self._recheck, self._sent = views, reader, recheck, sent
 
     async def deliver(self, events: Events, mark: str) -> None:
         """Send what events have changed, and then all changes of the views whose refresh is due."""
@@ -120,6 +121,7 @@ class Delivery:
     async def _publish(self, view: View, changes: Sequence[ViewChange]) -> None:
         """Send changes to the subscribers of a view, a part at a time, so that no queue of a connection grows long."""
         receivers = tuple(self._views.subscriptions(view))
+        self._sent.add(amount=len(changes) * len(receivers))
         for part in parts(changes, MAX_SENT_CHANGES):
             shared = ChangeList(part)
             for subscriptions in parts(receivers, SENT_BEFORE_PAUSE):

@@ -41,8 +41,14 @@ class EventFeed:
         self._history, self._has_gap, self._is_incomplete = "", False, False
         """What the last position said of earlier commits; whether some may have no events; and whether the next batch
         must be incomplete."""
+        self._metrics, self._read_at = services.metrics, monotonic()
         self.is_ready = False
         """Whether every commit has its events by now: not before the transactions that were running have ended."""
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the last moment at which every event had been read and delivered; 0 while none is wanted."""
+        return monotonic() - self._read_at if self.wanted else 0.0
 
     @property
     def wanted(self) -> bool:
@@ -51,9 +57,10 @@ class EventFeed:
 
     @wanted.setter
     def wanted(self, value: bool) -> None:
-        if value:
+        if value and not self.wanted:
+            self._read_at = monotonic()
             self._wanted.set()
-        else:
+        elif not value:
             self._wanted.clear()
 
     @asynccontextmanager
@@ -124,10 +131,16 @@ class EventFeed:
     async def _read_batch(self) -> None:
         if self._position is None or self._is_incomplete:
             await self._begin()
+            self._read_at = monotonic()
             return
+        started = monotonic()
         batch = await self._store.read(self._position)
         self._note_history(batch.position)
         await self._handle(batch)
+        self._read_at = started
+        if batch.events:
+            self._metrics.realtime_events.add(amount=len(batch.events))
+            self._metrics.realtime_delays.observe(monotonic() - started)
         self._position = batch.position if self.wanted else None
 
     async def _begin(self) -> None:

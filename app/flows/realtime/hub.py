@@ -17,6 +17,7 @@ from app.flows.realtime.feed import EventFeed
 from app.flows.realtime.membership import HubMember, ReadBuilder, Subscription
 from app.flows.realtime.view import UPDATE, ChangeList, ChangeSink, View, ViewChange
 from app.flows.realtime.view_registry import Events, ViewRegistry
+from app.metrics.instruments import Kind
 from app.policy.rules import Access
 from app.repositories.live_query import LiveQuery
 from app.repositories.live_reader import LiveReader
@@ -60,7 +61,8 @@ class RealtimeHub:
         self._paused: set[HubMember] = set()
         """Members whose token has expired. Events are read for them too, so that none is missed when they resume."""
         self._views, self._max_rows = ViewRegistry(), services.settings.websockets_max_rows
-        self._delivery = Delivery(self._views, LiveReader(services, self._max_rows + 1), self._recheck)
+        reader, metrics = LiveReader(services, self._max_rows + 1), services.metrics
+        self._delivery = Delivery(self._views, reader, self._recheck, metrics.realtime_changes)
         self.refresh_services: Callable[[], Awaitable[None]] | None = None
         """Loads the fields of the directory if they have changed, and calls `use_services`."""
 
@@ -82,6 +84,26 @@ class RealtimeHub:
         self._is_draining = True
         for member in tuple(self._members):
             member.close(ServiceUnavailable(STOPPING))
+
+    def register_readings(self) -> None:
+        """Register what the hub shows at any time as metrics."""
+        metrics = self._services.metrics
+
+        def gauge(name: str, documentation: str, read: Callable[[], float]) -> None:
+            metrics.gauge(name, documentation, lambda: {(): read()})
+
+        def members() -> set[HubMember]:
+            return self._members | self._paused
+
+        gauge("realtime_clients", "Clients connected to realtime", lambda: len(members()))
+        gauge(
+            "realtime_subscriptions",
+            "Subscriptions of these clients",
+            lambda: sum(len(member.subscriptions) for member in members()),
+        )
+        gauge("realtime_views", "Views that these subscriptions share", lambda: len(self._views))
+        lag = "Seconds since all events were read"
+        metrics.gauge("realtime_feed_lag_seconds", lag, lambda: {(): self._feed.lag}, kind=Kind.MAX)
 
     @property
     def services(self) -> Services:

@@ -1,9 +1,11 @@
 """Directus' own protocol, which the SDK's `realtime()` speaks: JSON messages with a `type`, and often a `uid`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
+import orjson
 import structlog
 
 from app.core.caller import ClientInfoFactory
@@ -13,7 +15,7 @@ from app.core.errors import Forbidden, InvalidPayload, RollcallError, SchemaChan
 from app.db.replicas import reading_from_primary
 from app.flows.realtime.hub import RealtimeHub
 from app.flows.realtime.membership import Subscription
-from app.flows.realtime.view import CREATE, DELETE, UPDATE, ViewChange
+from app.flows.realtime.view import CREATE, DELETE, UPDATE, ChangeList, ViewChange
 from app.http.realtime.realtime_client import RealtimeClient
 from app.http.websocket.item_actions import ITEM_ACTIONS, ItemRequest
 from app.http.websocket.websocket_connection import CloseCode, WebSocketConnection
@@ -284,20 +286,25 @@ class _MessageSink:
         """Send the first message, and what has changed since the subscription was made."""
         self._transport.send(message)
         early, self._early = self._early or [], None
-        self.send(early)
+        self.send(ChangeList(early))
 
-    def send(self, changes: Sequence[ViewChange]) -> None:
+    def send(self, changes: ChangeList) -> None:
         if self._early is not None:
             self._early += changes
             return
         for action in (DELETE, CREATE, UPDATE):
             if self._event not in (None, action):
                 continue
-            of_action = [change for change in changes if change.action == action]
-            if of_action:
-                data = [self._key(change.key) if action == DELETE else change.data for change in of_action]
+            data = changes.cached(action, partial(self._encode, changes, action))
+            if data is not None:
                 message = {"type": "subscription", "event": action, "data": data, **_with_uid(self._uid)}
                 self._transport.send(message)
+
+    def _encode(self, changes: ChangeList, action: str) -> orjson.Fragment | None:
+        """Return the data of the changes with an action, the same for all subscribers; None without any."""
+        of_action = [change for change in changes if change.action == action]
+        data = [self._key(change.key) if action == DELETE else change.data for change in of_action]
+        return orjson.Fragment(orjson.dumps(data)) if data else None
 
     def end(self, error: RollcallError) -> None:
         self._transport.end(self._uid, error)

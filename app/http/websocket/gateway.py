@@ -92,7 +92,8 @@ class WebSocketGateway:
         return service
 
     async def _serve(self, service: Service, scope: Scope, head: RequestHead, receive: Receive, send: Send) -> None:
-        connection = WebSocketConnection(receive, send, self._settings)
+        slow_clients = self._hub.services.metrics.realtime_slow_clients
+        connection = WebSocketConnection(receive, send, self._settings, slow_clients)
         transport = _transport(service, connection, self._hub, self._settings, head)
         users = self._connections.users
         client = RealtimeClient(

@@ -7,6 +7,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import orjson
 import structlog
 
 from app.core.config import Settings
@@ -155,7 +156,7 @@ class GraphQLTransport:
         if subscription is not None:
             self._hub.unsubscribe(subscription)
 
-    def _send(self, id_: str, result: dict[str, Any]) -> None:
+    def _send(self, id_: str, result: orjson.Fragment) -> None:
         self._connection.post({"id": id_, "type": "next", "payload": result})
 
     def _end(self, id_: str, error: RollcallError) -> None:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Send
 from app.core.config import Settings
 from app.core.errors import InvalidPayload
 from app.http.parsing import load_json
+from app.metrics.instruments import EventCounter
 
 CLOSE_SECONDS = 5.0
 """How long a client that does not read is waited for before its connection is dropped."""
@@ -37,12 +38,12 @@ class CloseCode(IntEnum):
 class WebSocketConnection:
     """Reads JSON messages, and writes them in the background, each in turn."""
 
-    def __init__(self, receive: Receive, send: Send, settings: Settings) -> None:
+    def __init__(self, receive: Receive, send: Send, settings: Settings, slow_clients: EventCounter) -> None:
         self._receive, self._send = receive, send
         self._max_queue, self._max_messages = settings.websockets_max_queue, settings.websockets_max_messages
         self._max_values = settings.max_payload_values
         self._queue: deque[dict[str, Any]] = deque()
-        self._wake = asyncio.Event()
+        self._wake, self._slow_clients = asyncio.Event(), slow_clients
         self._close: tuple[int, str] | None = None
         self._writer: asyncio.Task[Any] | None = None
         self._window, self._received = 0.0, 0
@@ -60,6 +61,7 @@ class WebSocketConnection:
             return
         if len(self._queue) >= self._max_queue:
             self._queue.clear()
+            self._slow_clients.add()
             self.close(CloseCode.TRY_AGAIN_LATER, "The client reads too slowly")
             return
         self._queue.append(message)
