@@ -159,8 +159,8 @@ async def measure(server: Server, request: Request, connections: int, seconds: f
 
 
 async def wait_until_ready(server: Server) -> None:
-    """Wait until the server accepts connections; exits the benchmark after 20 seconds."""
-    for _ in range(200):
+    """Wait until the server accepts connections; exits the benchmark after 60 seconds."""
+    for _ in range(600):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         except OSError:

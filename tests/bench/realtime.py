@@ -158,13 +158,31 @@ async def _write(execute: Callable[[str], Awaitable[Any]], rate: float, seconds:
     return written
 
 
-async def until_idle(server: Server) -> None:
-    """Wait until the server has done what it was asked for."""
-    while True:
-        before = server.cpu_seconds()
+async def read_metrics(server: Server) -> dict[str, float]:
+    """Return the metrics of the server that have no labels."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        f"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {SECRET}\r\n\r\n".encode()
+    )
+    lines = (await reader.read()).decode().splitlines()
+    writer.close()
+    pairs = (line.split(" ") for line in lines if line.startswith("rollcall_realtime_"))
+    return {name.removeprefix("rollcall_realtime_"): float(value) for name, value in pairs}
+
+
+async def until_subscribed(server: Server, subscribers: int) -> None:
+    """Wait until all subscriptions have been started."""
+    while (await read_metrics(server))["subscriptions"] < subscribers:  # noqa: ASYNC110  # in another process
+        await asyncio.sleep(0.5)
+
+
+async def until_delivered(server: Server) -> None:
+    """Wait until the server has delivered all events."""
+    await asyncio.sleep(2)
+    changes = -1.0
+    while changes != (metrics := await read_metrics(server)).get("changes_total", 0) or metrics["feed_lag_seconds"] > 2:
+        changes = metrics.get("changes_total", 0)
         await asyncio.sleep(2)
-        if server.cpu_seconds() - before < 0.3:
-            return
 
 
 async def measure(server: Server, subscribers: Subscribers, url: str, rate: float, options: argparse.Namespace) -> Any:
@@ -173,8 +191,7 @@ async def measure(server: Server, subscribers: Subscribers, url: str, rate: floa
     before, started = server.cpu_seconds(), time.perf_counter()
     written = await write(url, rate, options.seconds, options.subscribers)
     duration = time.perf_counter() - started
-    await asyncio.sleep(2)  # what is under way arrives
-    await until_idle(server)
+    await until_delivered(server)
     return written, duration, server.cpu_seconds() - before, subscribers.take()
 
 
@@ -187,6 +204,7 @@ def start_server(url: str, subscribers: int) -> Server:
         "MAX_CONNECTIONS",
     )
     env = {**os.environ, "DATABASE_URL": url, "SECRET": SECRET, "LOG_LEVEL": "warn", "WEBSOCKETS_ENABLED": "true"}
+    env["METRICS_TOKEN"] = SECRET
     return Server(SERVE_ARGUMENTS, {**env, **dict.fromkeys(limits, str(subscribers * 2 + 100))})
 
 
@@ -206,7 +224,7 @@ async def run(kind: str, url: str, name: str, rights: Rights, options: argparse.
         subscribers = Subscribers(server.port, options.protocol, tokens)
         try:
             await asyncio.to_thread(subscribers.wait_until_subscribed)
-            await until_idle(server)
+            await until_subscribed(server, options.subscribers)
             each = (server.memory() - memory) * 1024 / options.subscribers
             start_cpu = (server.cpu_seconds() - started) / options.subscribers * 1e3
             print(f"{name}: {start_cpu:.2f} ms of CPU to connect and subscribe", flush=True)
