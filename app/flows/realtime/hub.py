@@ -27,6 +27,8 @@ from app.repositories.stores.events import OWNED, EventBatch
 MAX_ATTEMPTS = 5
 """How often rows are read again because rights have changed meanwhile."""
 CONCURRENT_READS = 8
+MAX_RECHECKED = 64
+"""Number of members whose access is checked at a time, so that changes and new subscriptions need not wait for all."""
 MAX_MOVED_ROWS = 1_000
 """Number of changes from which on a subscription whose rights have changed ends, instead of being sent them."""
 TICK_SECONDS = 1.0
@@ -323,8 +325,7 @@ class RealtimeHub:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             try:
-                async with self._lock:
-                    await self._tick()
+                await self._tick()
             except ServiceUnavailable:
                 continue
             except Exception:  # the next run may succeed
@@ -334,8 +335,11 @@ class RealtimeHub:
         """Do what is due without an event: policies and sessions end, and views wait for their refresh."""
         now, clock = monotonic(), self._services.clock
         due = [member for member in self._members if now >= member.revalidate_at or member.access.has_expired(clock)]
-        await self._recheck(due)
-        await self._delivery.refresh_due(self._mark)
+        for part in parts(due, MAX_RECHECKED):
+            async with self._lock:
+                await self._recheck([member for member in part if member in self._members])
+        async with self._lock:
+            await self._delivery.refresh_due(self._mark)
 
 
 def _usable(access: Access) -> Access:
