@@ -234,8 +234,6 @@ def create_app(
     directus_cache_job, access_expiry_job = DirectusCacheJob(services), AccessExpiryJob(services)
     outbox_metrics = OutboxMetrics(services)
     register_readings(services)
-    if hub is not None:
-        hub.register_readings()
     exporter = MetricsExporter(services.metrics, SharedFolder.from_environment())
     authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
     realtime = _create_realtime(services, authenticator) if settings.websockets_enabled else None
@@ -289,6 +287,7 @@ def _create_realtime(services: Services, authenticator: Authenticator) -> Realti
     from app.http.realtime.subscription_streams import SubscriptionStreams  # noqa: PLC0415
 
     hub, settings = RealtimeHub(services), services.settings
+    hub.register_readings()
     connections = RealtimeConnections(authenticator, settings)
     streams = SubscriptionStreams(hub, authenticator, settings, connections)
     return Realtime(hub, connections, streams if settings.websockets_graphql_enabled else None)

@@ -116,7 +116,7 @@ class SubscriptionStream:
             log.exception("subscription_failed")
             self.fail(RollcallError())
 
-    def _send(self, result: dict[str, Any]) -> None:
+    def _send(self, result: orjson.Fragment | dict[str, Any]) -> None:
         self._events.post(next_event(orjson.dumps(result)))
 
     def fail(self, error: RollcallError) -> None:
