@@ -220,7 +220,7 @@ NO_PUBLIC_USERS = "DELETE FROM directus_permissions WHERE id = 90"
         ("nora", "{ roles_me { name } }", NEW_ROLE, "[]", "Editor"),
         ("nora", "{ roles_me { name } }", SUSPENDED, "[]", "Invalid user credentials"),
         ("ada", "{ policies_me_globals { admin_access } }", NO_ADMIN, "True", "Cannot query field"),
-        ("ada", "{ server_health }", NO_ADMIN, "responseTime", "ok"),
+        ("ada", "{ server_health }", NO_ADMIN, "responseTime", "'}}"),  # the status alone, ok or warn
         ("ed", "{ server_specs_oas }", REVOCATIONS["the permission is deleted"], "email", "first_name"),
         ("ed", "{ server_specs_graphql }", REVOCATIONS["the permission is deleted"], "email", "first_name"),
         (None, "{ users_me { id } }", NO_PUBLIC_USERS, "None", "Cannot query field"),
