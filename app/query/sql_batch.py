@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     String,
     Text,
+    TypeCoerce,
     cast,
     column,
     func,
@@ -52,7 +53,7 @@ class BatchSelect:
     def __init__(self, read: ScopedRead, common: frozenset[Source]) -> None:
         self._common = common
         self.columns: dict[str, BindParameter[Any]] = {}
-        self._names: dict[str, str] = {}
+        self._names: dict[tuple[str, TypeEngine[Any]], str] = {}
         encode_row, row = row_encoder(read), read.collection.table.alias()
         page, readers = self._page(read, row, ColumnList(join(table(_SET), row, true()), encode_row))
         replaced: Any = replacement_traverse(page, {}, self._replacement)
@@ -68,11 +69,18 @@ class BatchSelect:
         return page.where(condition_sql(read.where, row)), readers
 
     def _replacement(self, element: Any, **_: Any) -> Any:
-        if not isinstance(element, BindParameter) or not self._is_column(element):
-            return None
-        name = self._names.setdefault(element.key, f"p{len(self._names)}")
-        self.columns.setdefault(name, element)
-        return _column(name, element.type)
+        if isinstance(element, TypeCoerce) and isinstance(element.clause, BindParameter):
+            # Its type makes the value, such as a pattern of a text, so it is replaced as a whole or not at all.
+            coerced: Any = element.typed_expression
+            return self._column((element.clause.key, element.type), coerced) if self._is_column(coerced) else element
+        if isinstance(element, BindParameter) and self._is_column(element):
+            return self._column((element.key, element.type), element)
+        return None
+
+    def _column(self, identity: tuple[str, TypeEngine[Any]], parameter: BindParameter[Any]) -> ColumnElement[Any]:
+        name = self._names.setdefault(identity, f"p{len(self._names)}")
+        self.columns.setdefault(name, parameter)
+        return _column(name, parameter.type)
 
     def _is_column(self, parameter: BindParameter[Any]) -> bool:
         type_ = parameter.type.item if isinstance(parameter.type, ListParam) else parameter.type
