@@ -47,8 +47,8 @@ KEYS = BoundParameter("keys", ("keys",), [], itemgetter("keys"), is_list=True)
 class LiveScope(NamedTuple):
     """A query that is run again and again: for all its rows, and for those of them with certain keys.
 
-    Each row also has its key, under `ROW_KEY`, whether the caller may see that or not. Two scopes with equal `rows`
-    have equal results.
+    Each row also has its key, under `ROW_KEY`, by which a change names it; so rows whose key the caller may not see are
+    left out. Two scopes with equal `rows` have equal results.
     """
 
     rows: ScopedRead
@@ -97,10 +97,13 @@ class PolicyResolver:
         """Return the query as a live one, without its order, its limit and its offset.
 
         Raises:
-            Forbidden: As `scope`.
+            Forbidden: As `scope`; or the caller may see the key of no row.
         """
-        scoped = self._scoped_read(read, self._readable_rows(read))
-        key = Operand(read.collection.key)
+        collection = read.collection
+        rows_and_keys = all_of(self._readable_rows(read), self._scope.visible(collection, collection.key))
+        self._scope.require_visible(collection, collection.key)
+        scoped = self._scoped_read(read, rows_and_keys)
+        key = Operand(collection.key)
         cells = tuple(dict.fromkeys((*scoped.cells, Value(key))))
         fields = (*scoped.output_fields, OutputField(ROW_KEY, cells.index(Value(key))))
         order = (SortKey((), key, descending=False),)
