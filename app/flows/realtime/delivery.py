@@ -127,7 +127,8 @@ class Delivery:
             for subscriptions in parts(receivers, SENT_BEFORE_PAUSE):
                 for subscription in subscriptions:
                     if subscription in self._views.subscriptions(view):
-                        subscription.sink.send(shared)
+                        if unsent := subscription.unsent(shared):
+                            subscription.sink.send(unsent)
                     else:
                         subscription.forget(part)
                 await asyncio.sleep(0)

@@ -175,8 +175,9 @@ class RealtimeHub:
 
     async def _attach(self, subscription: Subscription, view: View, seen: dict[str, int]) -> None:
         """Attach a subscription to another view, and send the difference to what it has seen."""
-        changes = await self._difference(seen, view)
+        changes, shown = await self._difference(seen, view)
         self._views.attach(subscription, view)
+        subscription.ahead = {key: digest for key, digest in shown.items() if digest != view.rows.get(key)}
         if changes:
             subscription.sink.send(ChangeList(changes))
 
@@ -306,20 +307,25 @@ class RealtimeHub:
         new = await self._loaded_view(subscription.build, access)
         if new is None or new.is_open or old.is_open:
             raise ServiceUnavailable(SUBSCRIBE_AGAIN)
+        seen = subscription.shown_rows()
         self._views.detach(subscription)
-        await self._attach(subscription, new, old.rows)
+        await self._attach(subscription, new, seen)
 
-    async def _difference(self, seen: dict[str, int], new: View) -> list[ViewChange]:
-        gone = [ViewChange("delete", key, None) for key in seen if key not in new.rows]
-        changed = [key for key, value in new.rows.items() if seen.get(key) != value]
-        if len(gone) + len(changed) > MAX_MOVED_ROWS:
+    async def _difference(self, seen: dict[str, int], new: View) -> tuple[list[ViewChange], dict[str, int | None]]:
+        """Return the changes from what was seen to what a view shows now, and the digests of these rows there.
+
+        The view itself may be behind: its other subscriptions have not been sent the events of the same batch yet.
+        """
+        keys = [key for key in dict.fromkeys((*seen, *new.rows)) if seen.get(key) != new.rows.get(key)]
+        if len(keys) > MAX_MOVED_ROWS:
             raise ServiceUnavailable(SUBSCRIBE_AGAIN)
-        if not changed:
-            return gone
-        (rows,), _ = await self._delivery.reader.read([new.query], changed, self._mark)
-        snapshot = View(new.query, self._max_rows)
-        snapshot.rows = dict(seen)
-        return [*gone, *snapshot.apply(dict.fromkeys(changed, UPDATE), rows)]
+        if not keys:
+            return [], {}
+        (rows,), _ = await self._delivery.reader.read([new.query], keys, self._mark)
+        current = View(new.query, self._max_rows)
+        current.rows = {key: seen[key] for key in keys if key in seen}
+        changes = current.apply(dict.fromkeys(keys, UPDATE), rows)
+        return changes, {key: current.rows.get(key) for key in keys}
 
     async def _tick_forever(self) -> None:
         while True:

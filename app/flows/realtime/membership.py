@@ -5,7 +5,7 @@ from time import monotonic
 
 from app.core.caller import Caller
 from app.core.errors import RollcallError
-from app.flows.realtime.view import CREATE, ChangeSink, View, ViewChange
+from app.flows.realtime.view import CREATE, UPDATE, ChangeList, ChangeSink, View, ViewChange, digest
 from app.policy.rules import Access
 from app.query.read import Read
 
@@ -26,11 +26,32 @@ class Subscription:
         self.member, self.build, self.sink, self.view = member, build, sink, view
         self.seen: dict[str, int] | None = None
         """What it had shown when it was paused."""
+        self.ahead: dict[str, int | None] = {}
+        """Rows of which it was sent a later state than its view has, when it was moved there; None if they are gone."""
+
+    def shown_rows(self) -> dict[str, int]:
+        """Return the digests of what it has been sent."""
+        rows = {**self.view.rows, **self.ahead}
+        return {key: shown for key, shown in rows.items() if shown is not None}
+
+    def unsent(self, changes: ChangeList) -> ChangeList:
+        """Return the changes of its view without those that it was sent when it was moved there."""
+        return ChangeList(filter(None, map(self._unsent, changes))) if self.ahead else changes
+
+    def _unsent(self, change: ViewChange) -> ViewChange | None:
+        key = str(change.key)
+        if key not in self.ahead:
+            return change
+        sent, shown = self.ahead.pop(key), None if change.data is None else digest(change.data)
+        if shown == sent:
+            return None
+        return change if shown is None else change._replace(action=CREATE if sent is None else UPDATE)
 
     def pause(self) -> None:
         """Note what it has shown; an open view knows nothing of that."""
         if not self.view.is_open:
-            self.seen = dict(self.view.rows)
+            self.seen = self.shown_rows()
+            self.ahead = {}
 
     def forget(self, changes: Iterable[ViewChange]) -> None:
         """Note that these changes have not been sent, because it was paused while others received them."""
