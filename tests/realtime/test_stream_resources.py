@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
+from app.flows.realtime.view import ChangeList, ViewChange
 from tests.base_data import static_token
 from tests.realtime.event_streams import event_stream
 from tests.realtime.sockets import SUBSCRIBE, serving, subscribed
@@ -37,7 +38,8 @@ async def raw_stream(server, request_line=POST, body=BODY):
 
 
 def changes(count, title):
-    return [("update", str(number), {"data.id": str(number), "data.title": title}) for number in range(count)]
+    rows = ({"data.id": str(number), "data.title": title} for number in range(count))
+    return ChangeList(ViewChange("update", row["data.id"], row) for row in rows)
 
 
 async def the_subscription(server):
