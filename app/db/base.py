@@ -163,7 +163,7 @@ class Real(TypeDecorator[float]):
     impl = Float()
     cache_ok = True
 
-    def __init__(self, *, double: bool = False) -> None:
+    def __init__(self, double: bool = False) -> None:  # its cache key ignores keyword-only ones
         self.double = double
         super().__init__()
 

@@ -67,7 +67,7 @@ class LikePattern(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def __init__(self, *, before: bool, after: bool) -> None:
+    def __init__(self, before: bool, after: bool) -> None:  # its cache key ignores keyword-only ones
         self.before, self.after = before, after
         super().__init__()
 
