@@ -89,7 +89,7 @@ class ReadPool:
         self._statement_timeout, self._grace, self.has_pooler = statement_timeout, grace, pooler
         self._cancel_seconds = statement_timeout if pooler else statement_timeout + grace
         self._watchdog: Watchdog[PoolSlot] = Watchdog(SLOW_SECONDS, self._handle_slow, SLOW_CHECK_SECONDS)
-        self._run: Callable[[PooledConnection, str, list[Any]], Awaitable[Row]] = (
+        self._run: Callable[[PooledConnection, str, list[Any]], Awaitable[list[Row]]] = (
             self._run_sqlite if engine.dialect.name != POSTGRESQL else _run_once if pooler else self._run_postgresql
         )
         self.statements = 0
@@ -98,11 +98,11 @@ class ReadPool:
         """Report every statement to a tracer from now on."""
         run, system = self._run, self._engine.dialect.name
 
-        async def run_in_span(connection: PooledConnection, text: str, values: list[Any]) -> Row:
+        async def run_in_span(connection: PooledConnection, text: str, values: list[Any]) -> list[Row]:
             with tracer.statement(system, text):
                 return await run(connection, text, values)
 
-        def traced(connection: PooledConnection, text: str, values: list[Any]) -> Awaitable[Row]:
+        def traced(connection: PooledConnection, text: str, values: list[Any]) -> Awaitable[list[Row]]:
             return (run_in_span if tracer.is_recording else run)(connection, text, values)
 
         self._run = traced
@@ -165,7 +165,7 @@ class ReadPool:
                 connection.task = asyncio.current_task()
                 self._watchdog.track(slot)
                 try:
-                    return await self._run(connection, compiled.text, values)
+                    return (await self._run(connection, compiled.text, values))[0]
                 except BaseException as error:
                     failure, attempts = self._handle_error(error, slot, connection), attempts - 1
                     if not attempts or not isinstance(failure, StaleConnection):
@@ -196,26 +196,28 @@ class ReadPool:
         slot.connection = PooledConnection(owner)
         return slot.connection
 
-    async def _run_postgresql(self, connection: PooledConnection, text: str, values: list[Any]) -> Row:
-        """Run a statement and return its one row.
+    def _run_postgresql(self, connection: PooledConnection, text: str, values: list[Any]) -> Awaitable[list[Row]]:
+        """Run a statement and return its rows, which is one.
 
         All rows are requested instead of one: PostgreSQL runs no statement in parallel whose rows it may have to stop
         at a number.
         """
-        prepared = connection.prepared.get(text, None) or await self._prepare(connection, text)
-        rows: list[Row] = await prepared.fetch(*values)
-        return rows[0]
+        prepared = connection.prepared.get(text, None)
+        rows: Awaitable[list[Row]] = prepared.fetch(*values) if prepared else self._prepare(connection, text, values)
+        return rows
 
-    async def _prepare(self, connection: PooledConnection, text: str) -> Any:
+    async def _prepare(self, connection: PooledConnection, text: str, values: list[Any]) -> list[Row]:
         if TEXT_SEARCH in text:
-            return await connection.driver.prepare(text, name="")
-        return connection.prepared.set(text, await connection.driver.prepare(text))
+            searched: list[Row] = await (await connection.driver.prepare(text, name="")).fetch(*values)
+            return searched
+        rows: list[Row] = await connection.prepared.set(text, await connection.driver.prepare(text)).fetch(*values)
+        return rows
 
-    async def _run_sqlite(self, connection: PooledConnection, text: str, values: list[Any]) -> Row:
+    async def _run_sqlite(self, connection: PooledConnection, text: str, values: list[Any]) -> list[Row]:
         if connection.deadline is not None:
             connection.deadline.start(self._statement_timeout)
         rows: list[Row] = await connection.driver.execute_fetchall(text, values)
-        return rows[0]
+        return rows
 
     def _handle_error(self, error: BaseException, slot: "PoolSlot", connection: PooledConnection) -> BaseException:
         """Return what to raise for a statement's error; take care of its connection, which may still be busy."""
@@ -275,10 +277,10 @@ class ReadPool:
         task.add_done_callback(self._background.discard)
 
 
-async def _run_once(connection: PooledConnection, text: str, values: list[Any]) -> Row:
+def _run_once(connection: PooledConnection, text: str, values: list[Any]) -> Awaitable[list[Row]]:
     """Run a statement on PostgreSQL without preparing it, because its next use may be in another session."""
-    rows: list[Row] = await connection.driver.fetch(text, *values)
-    return rows[0]
+    rows: Awaitable[list[Row]] = connection.driver.fetch(text, *values)
+    return rows
 
 
 class PoolSlot:
