@@ -7,7 +7,8 @@ from sqlalchemy import select, update
 
 from app.db.models import Activity, User
 from tests.base_data import static_token, uid
-from tests.http.clients import REFRESH, SECRET, SESSION, cookies_of, data_of, error_of, send, totp_code
+from tests.flows.clock import FrozenClock
+from tests.http.clients import REFRESH, SECRET, SESSION, cookies_of, data_of, error_of, send
 from tests.http.test_graphql import bearer
 from tests.single_sign_on.conftest import APP, NAME, counts, reason_of, row_of
 
@@ -169,7 +170,8 @@ async def test_an_oauth2_provider_is_asked_for_the_profile(connect, provider):
 
 
 async def test_two_factor_authentication_asks_for_a_code_here_too(connect):
-    browser = await connect()
+    clock = FrozenClock()
+    browser = await connect(clock=clock)
     await browser.sign_in()
     async with browser.system.database.transaction() as connection:
         await connection.execute(update(User).where(User.external_identifier == "subject-1").values(tfa_secret=SECRET))
@@ -178,7 +180,7 @@ async def test_two_factor_authentication_asks_for_a_code_here_too(connect):
     assert reason_of(await browser.sign_in()) == "INVALID_OTP"
     assert reason_of(await browser.sign_in(otp="000000")) == "INVALID_OTP"
     assert SESSION not in browser.cookies
-    assert (await browser.sign_in(otp=totp_code())).headers["location"] == APP
+    assert (await browser.sign_in(otp=clock.code(SECRET))).headers["location"] == APP
     assert SESSION in browser.cookies
 
 
