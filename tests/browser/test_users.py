@@ -46,7 +46,7 @@ async def test_a_large_picture_is_made_smaller_before_it_is_uploaded(browsing):
     await page.get_by_role("button", name="Save picture").click()
 
     await expect(page.get_by_role("status")).to_have_text("The picture was saved.")
-    assert await page.locator("[data-picture] img").evaluate("image => image.naturalWidth") == 512
+    await expect(page.locator("[data-picture] img")).to_have_js_property("naturalWidth", 512)
 
 
 async def test_all_users_of_several_pages_are_changed_after_a_confirmation(browsing):
