@@ -190,7 +190,7 @@ class RollcallApp(HTTPMiddleware):
 
 
 class TracedApp(RollcallApp):
-    """The same with a span for each request; a class of its own, so that others do not pay for it."""
+    """The same with a span for each request; a class of its own, as it costs each request time."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_http = scope["type"] == "http"

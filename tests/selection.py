@@ -54,10 +54,10 @@ def mark_further_cases(items: Sequence[pytest.Item]) -> None:
         if item.get_closest_marker("sampled"):
             tests[item.nodeid.partition("[")[0]][DATABASE.sub("", item.nodeid)].append(item)
     for cases in tests.values():
-        kept = {number * len(cases) // SAMPLE_SIZE for number in range(SAMPLE_SIZE)}
+        sampled = {number * len(cases) // SAMPLE_SIZE for number in range(SAMPLE_SIZE)}
         for number, case in enumerate(cases.values()):
             for item in case:
-                if number not in kept:
+                if number not in sampled:
                     item.add_marker(pytest.mark.slow)
 
 

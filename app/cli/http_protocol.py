@@ -104,7 +104,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self._stop_stall()
-        if self._running is not None and not self._running.response_complete:  # uvicorn tells only the latest request
+        if self._running is not None and not self._running.response_complete:  # uvicorn notifies only the latest one
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)

@@ -37,8 +37,8 @@ class Exchange:
 
     `status` is 0 until the response has started. `extra_headers` are added to the response. The response to a HEAD
     request has the headers of a GET and no body. The exchange is created by the task that handles the request; once it
-    is watched, by its `watcher`, that task is cancelled as soon as the client leaves. `admission` is set by whoever
-    lets the request wait for its turn.
+    is watched, by its `watcher`, that task is cancelled as soon as the client leaves. The middleware sets
+    `admission`, which gives the request its turn.
     """
 
     admission: "SignInTurns"

@@ -8,10 +8,7 @@ JSON_TYPE, GRAPHQL_TYPE, EVENT_STREAM_TYPE = (
     "text/event-stream",
 )
 ANY_TYPES = ("application/*", "*/*")
-GRAPHQL_JSON = f"{GRAPHQL_TYPE}; charset=utf-8".encode()
-
-
-EVENT_STREAM = f"{EVENT_STREAM_TYPE}; charset=utf-8".encode()
+GRAPHQL_JSON, EVENT_STREAM = (f"{media}; charset=utf-8".encode() for media in (GRAPHQL_TYPE, EVENT_STREAM_TYPE))
 
 
 def preferred_media(header: bytes) -> bytes:

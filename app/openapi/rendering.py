@@ -15,6 +15,6 @@ async def openapi(visibility: SchemaVisibility, settings: Settings) -> bytes:
 
 
 def _render(visibility: SchemaVisibility, settings: Settings) -> bytes:
-    from app.openapi.document import DocumentOptions, render_document  # noqa: PLC0415  # few servers are asked for it
+    from app.openapi.document import DocumentOptions, render_document  # noqa: PLC0415  # few clients request it
 
     return render_document(visibility, DocumentOptions.from_settings(settings))

@@ -27,7 +27,7 @@ class ViewChange(NamedTuple):
 
 
 class ChangeList(list[ViewChange]):
-    """Changes that many subscribers receive, and what was made of them for the first one."""
+    """Changes that many subscribers receive, and their encodings, which are made for the first one."""
 
     def __init__(self, changes: Iterable[ViewChange]) -> None:
         super().__init__(changes)
