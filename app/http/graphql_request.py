@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
 
-from app.core.errors import InvalidPayload, InvalidQuery
-from app.http.parsing import MAX_PARAMETERS, load_json
+from app.core.errors import InvalidPayload
+from app.http.parsing import load_json, parse_pairs
 
 JSON_MEDIA_TYPE = b"application/json"
 OBJECT_PARAMETERS, OBJECT_OR_NULL = ("variables", "extensions"), (dict, type(None))
@@ -47,13 +46,7 @@ def parse_graphql_query(text: bytes, max_values: int) -> GraphQLParams:
         InvalidQuery: It can't be parsed, or has too many parameters.
         InvalidPayload: It has no query, or a parameter is invalid.
     """
-    try:
-        pairs = parse_qs(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
-    except UnicodeDecodeError:
-        raise InvalidQuery("The query string is not valid UTF-8") from None
-    except ValueError:
-        raise InvalidQuery(f"The query string has more than {MAX_PARAMETERS} parameters") from None
-    values: dict[str, Any] = {name: repeated[-1] for name, repeated in pairs.items()}
+    values: dict[str, Any] = dict(parse_pairs(text))
     for name in OBJECT_PARAMETERS:
         values[name] = _load_object(values[name], name, max_values) if values.get(name) else None
     return _checked(values)

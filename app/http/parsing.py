@@ -28,20 +28,28 @@ _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 QueryParameters = dict[str, Any]
 
 
+def parse_pairs(text: bytes) -> list[tuple[str, str]]:
+    """Return the names and values in a query string, in their order.
+
+    Raises:
+        InvalidQuery: It is not UTF-8, or has too many parameters.
+    """
+    try:
+        return parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except UnicodeDecodeError:
+        raise InvalidQuery("The query string is not valid UTF-8") from None
+    except ValueError:
+        raise InvalidQuery(f"The query string has more than {MAX_PARAMETERS} parameters") from None
+
+
 def parse_query(text: bytes) -> QueryParameters:
     """Return the parameters of a query string, without the access token; names and lists are not interpreted.
 
     Raises:
         InvalidQuery: It can't be parsed, or is too large.
     """
-    try:
-        pairs = parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
-    except UnicodeDecodeError:
-        raise InvalidQuery("The query string is not valid UTF-8") from None
-    except ValueError:
-        raise InvalidQuery(f"The query string has more than {MAX_PARAMETERS} parameters") from None
     parameters: QueryParameters = {}
-    for name, value in pairs:
+    for name, value in parse_pairs(text):
         match = _NAME.fullmatch(name)
         if match is None:
             raise InvalidQuery("A parameter name has unbalanced brackets")
