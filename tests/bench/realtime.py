@@ -12,6 +12,7 @@ import os
 import random
 import resource
 import sqlite3
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -31,7 +32,7 @@ from tests.base_data import Rows, uid
 from tests.bench.directory import SECRET
 from tests.bench.load import Server, wait_until_ready
 from tests.bench.run import SERVE_ARGUMENTS, temporary_databases
-from tests.bench.subscribers import DIRECTUS, GRAPHQL, Received, Subscribers
+from tests.bench.subscribers import DIRECTUS, GRAPHQL, TIMEOUT_SECONDS, Received, Subscribers
 from tests.conftest import make_settings
 
 HEADINGS = (
@@ -171,9 +172,15 @@ async def read_metrics(server: Server) -> dict[str, float]:
 
 
 async def until_subscribed(server: Server, subscribers: int) -> None:
-    """Wait until all subscriptions have been started."""
-    while (await read_metrics(server))["subscriptions"] < subscribers:  # noqa: ASYNC110  # in another process
-        await asyncio.sleep(0.5)
+    """Wait until all subscriptions have been started.
+
+    Raises:
+        TimeoutError: Some have not, perhaps because the server has refused them.
+    """
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (started := (await read_metrics(server))["subscriptions"]) < subscribers:
+            print(f"{started:.0f} of {subscribers} subscriptions have been started", file=sys.stderr, flush=True)
+            await asyncio.sleep(2)
 
 
 async def until_delivered(server: Server) -> None:

@@ -7,10 +7,13 @@ import pytest
 import websockets
 
 from app.core.caller import Caller
-from app.graphql.subscriptions import read_visible
+from app.db.resource_pool import ResourcePool
+from app.flows.realtime.hub import TOO_MANY_WAITING
+from app.graphql.subscriptions import GraphQLRequest, read_visible
+from app.http.realtime.graphql_subscription import ResultReceiver, start_subscription
 from app.query.collection import USERS
 from tests.base_data import static_token
-from tests.realtime.sockets import graphql_client, serving
+from tests.realtime.sockets import SUBSCRIBE, graphql_client, serving
 from tests.realtime.test_directus_messages import sdk_client
 
 VI, ADA = static_token("vi"), static_token("ada")
@@ -53,6 +56,39 @@ async def test_callers_take_turns_to_start_subscriptions(server):
         hub.leave(other)
 
     assert started.index(other) <= 2
+
+
+async def test_clients_that_subscribe_at_once_do_not_fill_the_planning_queue(server):
+    hub, receiver = server.hub, ResultReceiver(lambda _: None, lambda _: None)
+    members = [await hub.join(Caller(token=token), lambda _: None) for token in (VI, ADA) * 10]
+    planning = hub.services.planning.turns.statistics
+    waits = planning.waits
+    try:
+        await asyncio.gather(
+            *(start_subscription(hub, member, GraphQLRequest(SUBSCRIBE), receiver) for member in members)
+        )
+        subscriptions = sum(len(member.subscriptions) for member in members)
+    finally:
+        for member in members:
+            hub.leave(member)
+
+    assert (subscriptions, planning.waits - waits) == (20, 0)
+
+
+async def test_a_client_whose_subscription_waits_too_long_has_to_connect_again(server):
+    hub = server.hub
+    turns = hub._starts
+    hub._starts = ResourcePool(("turn",), reserved=0, max_waiting=1, timeout=0.05, exhausted=TOO_MANY_WAITING)
+    other = await hub.join(Caller(token=ADA), lambda _: None)
+    try:
+        async with graphql_client(server, VI) as client, hub.turn(other):
+            await client.subscribe()
+            code = await client.close_code()
+    finally:
+        hub._starts = turns
+        hub.leave(other)
+
+    assert code == 1013  # with which clients try again, later
 
 
 async def test_messages_that_are_requests_count_as_such(shared_db):

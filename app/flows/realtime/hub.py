@@ -182,14 +182,19 @@ class RealtimeHub:
             subscription.sink.send(ChangeList(changes))
 
     async def subscribe(self, member: HubMember, build: ReadBuilder, sink: ChangeSink) -> Subscription:
-        """Return a subscription, which is sent what changes from now on; callers take turns.
+        """Return a subscription, which is sent what changes from now on; raises as `turn` and `start`."""
+        async with self.turn(member):
+            return await self.start(member, build, sink)
+
+    @asynccontextmanager
+    async def turn(self, member: HubMember) -> AsyncIterator[None]:
+        """Let the block prepare and start one subscription once it is this member's turn.
+
+        What the block plans does not wait behind the plans of all others: many clients that connect at the same time
+        wait here, where they may wait for long.
 
         Raises:
-            Forbidden: The caller may not read the collection or a field.
-            InvalidQuery: The query exceeds a limit.
-            InvalidCredentials: The credentials are no longer valid.
-            LimitExceeded: The caller sees too many rows.
-            ServiceUnavailable: The database is unavailable, rights keep changing, or too many subscriptions wait.
+            ServiceUnavailable: The database is unavailable, or too many subscriptions wait.
         """
         try:
             async with asyncio.timeout(POSITION_SECONDS):
@@ -199,11 +204,20 @@ class RealtimeHub:
         owner = member.access.owner
         turn = self._starts.acquire_nowait(owner) or await self._starts.acquire(owner)
         try:
-            return await self._start(member, build, sink)
+            yield
         finally:
             self._starts.release(turn, owner)
 
-    async def _start(self, member: HubMember, build: ReadBuilder, sink: ChangeSink) -> Subscription:
+    async def start(self, member: HubMember, build: ReadBuilder, sink: ChangeSink) -> Subscription:
+        """Return a subscription, started in a `turn` of the member.
+
+        Raises:
+            Forbidden: The caller may not read the collection or a field.
+            InvalidQuery: The query exceeds a limit.
+            InvalidCredentials: The credentials are no longer valid.
+            LimitExceeded: The caller sees too many rows.
+            ServiceUnavailable: The database is unavailable, or rights keep changing.
+        """
         async with self._lock:
             for _ in range(MAX_ATTEMPTS):
                 try:

@@ -28,13 +28,14 @@ async def start_subscription(
 
     Raises:
         GraphQLValidation: The document is invalid, or no subscription.
-        RollcallError: As `RealtimeHub.subscribe`.
+        RollcallError: As `RealtimeHub.turn` and `RealtimeHub.start`.
     """
-    services, access = hub.services, member.access
-    schema = schema_for(services.registry, services.root_fields)
-    work = partial(prepare_subscription, schema, request, access, services)
-    prepared = await services.planning.run(access.owner, work)
-    return await hub.subscribe(member, prepared.build, _ResultSink(receiver, prepared))
+    async with hub.turn(member):
+        services, access = hub.services, member.access
+        schema = schema_for(services.registry, services.root_fields)
+        work = partial(prepare_subscription, schema, request, access, services)
+        prepared = await services.planning.run(access.owner, work)
+        return await hub.start(member, prepared.build, _ResultSink(receiver, prepared))
 
 
 class _ResultSink:

@@ -140,6 +140,8 @@ class GraphQLTransport:
         try:
             await client.count_request()
             subscription = await start_subscription(self._hub, client.member, request, receiver)
+        except ServiceUnavailable as error:  # clients connect again by themselves, but do not repeat a failed operation
+            self._connection.close(CloseCode.TRY_AGAIN_LATER, error.text[:MAX_REASON_LENGTH])
         except RollcallError as error:
             self._fail(id_, error)
         except Exception:
