@@ -189,19 +189,6 @@ class RollcallApp(HTTPMiddleware):
             log.info("schema_loaded", custom_fields=count_custom_fields(loaded.registry))
 
 
-class TracedApp(RollcallApp):
-    """The same with a span for each request; a class of its own, as it costs each request time."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_http = scope["type"] == "http"
-        span = self._services.tracer.request(scope["method"], scope["headers"]) if is_http else None
-        if span is None:
-            await super().__call__(scope, receive, send)
-            return
-        with span:
-            await super().__call__(scope, receive, send)
-
-
 def create_app(
     settings: Settings | None = None,
     clock: Clock = utc_now,
@@ -275,8 +262,7 @@ def create_app(
         return endpoints, {FILES: FileUploadEndpoint(services, authenticator)}
 
     endpoints, uploads = build_endpoints(services)
-    app_class = TracedApp if tracer.is_enabled else RollcallApp
-    app = app_class(endpoints, Router(lifespan=lifespan), services, authenticator, uploads, build_endpoints, realtime)
+    app = RollcallApp(endpoints, Router(lifespan=lifespan), services, authenticator, uploads, build_endpoints, realtime)
     return app
 
 

@@ -1,6 +1,7 @@
 """The ASGI middleware around every endpoint: request id, access log, CORS, rate limit, errors, dispatch."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -169,6 +170,9 @@ class HTTPMiddleware:
             await self._by_scope_type.get(scope["type"], self._lifespan)(scope, receive, send)
             return
         started, generation = time.perf_counter(), self._generation
+        span = None if self._tracer is None else self._tracer.request(scope["method"], scope["headers"])
+        if span is not None:  # no `with`, because few requests have one
+            span.__enter__()
         exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers)
         current_request.set(exchange.head)  # never reset: a server runs each request in a context of its own
         self._running.track(exchange)
@@ -207,6 +211,8 @@ class HTTPMiddleware:
             exchange.close()
             if self._reports:
                 self._report(scope, exchange, (exchange.answered_at or time.perf_counter()) - started)
+            if span is not None:
+                span.__exit__(*sys.exc_info())
 
     async def _wait_for_turn(self, exchange: Exchange, queue: AdmissionQueue) -> None:
         if self._cors is not None:  # also pages of other origins should read why a request is rejected
