@@ -2,7 +2,8 @@
 
 Each runs as one process over the same database; CPU is that of the serving process, per request. Options:
 `--only NAME` (one or more queries), `--connections N …`, `--seconds S`, `--rounds N`, `--database NAME`,
-`--extra-fields N` (custom fields of users).
+`--extra-fields N` (custom fields of users), `--variant SETTING=VALUE …` (measures Rollcall with these settings, too,
+and prints its CPU as a ratio of Rollcall's without them, with the quartiles of the rounds).
 """
 
 import argparse
@@ -13,7 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
-from statistics import median
+from statistics import median, quantiles
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -28,18 +29,22 @@ from tests.conftest import HAS_POSTGRESQL, admin_url, create_database, make_sett
 SERVE_ARGUMENTS = ["-c", "from app.cli import main; main()", "serve", "--port", "{port}"]
 UVICORN_OPTIONS = ["--log-level", "warning", "--no-access-log", "--lifespan", "on"]
 GRAPHQL_PATH = "/graphql/system"
-ROWS, JSON, ROLLCALL = "rows", "json", "rollcall"
+ROWS, JSON, ROLLCALL, VARIANT = "rows", "json", "rollcall", "variant"
 
 
-def start_servers(url: str) -> dict[str, Server]:
-    """Start the two bare handlers and Rollcall."""
+def start_servers(url: str, variant: list[str]) -> dict[str, Server]:
+    """Start the two bare handlers, Rollcall, and, if there are any, Rollcall with the settings of the variant."""
     env = {**os.environ, "DATABASE_URL": url, "SECRET": SECRET, "LOG_LEVEL": "warn"}
     bare = ["-m", "uvicorn", "tests.bench.bare:app", "--port", "{port}", *UVICORN_OPTIONS]
-    return {
+    servers = {
         ROWS: Server(bare, {**env, "BARE": ROWS}),
         JSON: Server(bare, {**env, "BARE": JSON}),
         ROLLCALL: Server(SERVE_ARGUMENTS, env),
     }
+    if variant:
+        settings = dict(setting.split("=", 1) for setting in variant)
+        servers[VARIANT] = Server(SERVE_ARGUMENTS, {**env, **settings})
+    return servers
 
 
 def make_requests(name: str, query: Query) -> dict[str, Request]:
@@ -58,9 +63,9 @@ def make_requests(name: str, query: Query) -> dict[str, Request]:
 
     if query.path != GRAPHQL_PATH:
         request = get(query.path, access_token)
-        return {ROWS: bare, JSON: bare, ROLLCALL: lambda _: request}
+        return {ROWS: bare, JSON: bare, ROLLCALL: lambda _: request, VARIANT: lambda _: request}
 
-    return {ROWS: bare, JSON: bare, ROLLCALL: rollcall}
+    return {ROWS: bare, JSON: bare, ROLLCALL: rollcall, VARIANT: rollcall}
 
 
 async def check_responses(name: str, servers: dict[str, Server], requests: dict[str, Request]) -> None:
@@ -80,7 +85,7 @@ async def check_responses(name: str, servers: dict[str, Server], requests: dict[
 
 async def compare(url: str, options: argparse.Namespace) -> None:
     """Measure all servers over one database in turn."""
-    servers = start_servers(url)
+    servers = start_servers(url, options.variant)
     try:
         for server in servers.values():
             await wait_until_ready(server)
@@ -104,15 +109,26 @@ def print_table(name: str, connections: int, runs: dict[str, list[Measurement]])
         medians = Measurement(
             *(median(getattr(run, field.name) for run in runs_of_kind) for field in fields(Measurement))
         )
-        ratios = [
-            median(b.cpu_us / o.cpu_us for b, o in zip(runs[bare], runs_of_kind, strict=True)) for bare in (ROWS, JSON)
-        ]
-        last_cell = f" **{ratios[0]:.2f}**, {ratios[1]:.2f} |" if kind == ROLLCALL else " |"
+        last_cell = f" {ratio_cell(kind, runs)} |"
         lines.append(
             f"| {name} | {connections} | {kind} | {medians.rate:.0f} | {medians.p50:.2f} | {medians.p99:.2f} |"
             f" {medians.cpu_us:.0f} | {medians.memory:.0f} |{last_cell}"
         )
     print("\n".join(lines), flush=True)
+
+
+def ratio_cell(kind: str, runs: dict[str, list[Measurement]]) -> str:
+    """Return the ratios of a server's CPU, each round compared with the same round of another one."""
+
+    def ratios(dividend: str, divisor: str) -> list[float]:
+        return [one.cpu_us / other.cpu_us for one, other in zip(runs[dividend], runs[divisor], strict=True)]
+
+    if kind == ROLLCALL:
+        return f"**{median(ratios(ROWS, kind)):.2f}**, {median(ratios(JSON, kind)):.2f}"
+    if kind == VARIANT:
+        low, middle, high = quantiles(ratios(kind, ROLLCALL), n=4)
+        return f"{middle:.3f} of rollcall ({low:.3f} to {high:.3f})"
+    return ""
 
 
 @asynccontextmanager
@@ -153,6 +169,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--database", nargs="+", default=["SQLite", "PostgreSQL"])
     parser.add_argument("--extra-fields", type=int, default=0)
+    parser.add_argument("--variant", nargs="+", default=[], metavar="SETTING=VALUE")
     return parser.parse_args()
 
 

@@ -12,7 +12,7 @@ SOON_SECONDS = 5
 
 async def active_statements(url):
     """The statements that run on a database on PostgreSQL, or wait there for a lock or for their client."""
-    observer = await asyncpg.connect(admin_url("postgres"))
+    observer = await asyncpg.connect(admin_url("postgres"), statement_cache_size=0)  # as it may lead to a pooler
     try:
         query = "SELECT query FROM pg_stat_activity WHERE datname = $1 AND state <> 'idle'"
         return [row["query"] for row in await observer.fetch(query, url.rpartition("/")[2])]
