@@ -10,7 +10,14 @@ import structlog
 
 from app.core.caller import Caller
 from app.core.cancellation import background_task
-from app.core.errors import InvalidCredentials, RollcallError, SchemaChanged, ServiceUnavailable, TwoFactorSetupRequired
+from app.core.errors import (
+    InvalidCredentials,
+    RollcallError,
+    SchemaChanged,
+    ServiceUnavailable,
+    TokenExpired,
+    TwoFactorSetupRequired,
+)
 from app.db.resource_pool import ResourcePool
 from app.flows.realtime.delivery import SUBSCRIBE_AGAIN, Delivery, parts
 from app.flows.realtime.feed import EventFeed
@@ -146,6 +153,8 @@ class RealtimeHub:
 
     def pause(self, member: HubMember) -> None:
         """Send a member nothing until it is resumed, because its token has expired."""
+        if member in self._paused:  # by now others may have been sent what it has not
+            return
         self._members.discard(member)
         self._paused.add(member)
         for subscription in member.subscriptions:
@@ -175,7 +184,15 @@ class RealtimeHub:
 
     async def _attach(self, subscription: Subscription, view: View, seen: dict[str, int]) -> None:
         """Attach a subscription to another view, and send the difference to what it has seen."""
-        changes, shown = await self._difference(seen, view)
+        while True:
+            changes, shown = await self._difference(seen, view)
+            current = self._views.get(view.query.key) or view
+            if current is view:
+                break
+            view = current  # another member was moved to the same view meanwhile
+        member = subscription.member
+        if member not in self._members or subscription not in member.subscriptions:  # paused or left meanwhile
+            return
         self._views.attach(subscription, view)
         subscription.ahead = {key: digest for key, digest in shown.items() if digest != view.rows.get(key)}
         if changes:
@@ -216,6 +233,7 @@ class RealtimeHub:
             InvalidQuery: The query exceeds a limit.
             InvalidCredentials: The credentials are no longer valid.
             LimitExceeded: The caller sees too many rows.
+            TokenExpired: The member has been paused meanwhile.
             ServiceUnavailable: The database is unavailable, or rights keep changing.
         """
         async with self._lock:
@@ -226,6 +244,8 @@ class RealtimeHub:
                     member.close(ServiceUnavailable(SUBSCRIBE_AGAIN))
                     break
                 view = await self._loaded_view(build, member.access)
+                if member not in self._members:  # paused or left meanwhile
+                    raise TokenExpired
                 if view is not None:
                     subscription = Subscription(member, build, sink, view)
                     member.subscriptions.add(subscription)
