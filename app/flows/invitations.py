@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from app.core.caller import SYSTEM, on_behalf_of
+from app.core.config import signing_secret
 from app.core.email_links import LinkPurpose
 from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, ValueTooLong
 from app.flows.link_input import account_for_link, allowed_link_url, check_new_password
+from app.flows.mail_links import INVITATION
 from app.query.collection import USERS
 from app.query.payload import to_column_value
 from app.repositories.commands.accounts import Account, AccountStore
-from app.repositories.commands.invitations import InvitationOutcome, InviteUsers, RevokeInvitation
+from app.repositories.commands.invitations import InvitationOutcome, InvitationResult, InviteUsers, RevokeInvitation
 from app.repositories.directory import Directory
 from app.repositories.rules.users import ACTIVE, EMAIL, INVITED
 
@@ -46,6 +48,16 @@ class Invitations:
         except RecordNotUnique:  # an email was taken concurrently: now its user is visible and can be skipped
             await users.write(command)
         return command.outcomes
+
+    def link(self, outcome: InvitationOutcome) -> str | None:
+        """Return the link of a user whom this invitation created, as its mail has it; None for any other outcome.
+
+        It is a credential of the new user. Pass it only to a caller who could have set the user's password.
+        """
+        if outcome.result is not InvitationResult.CREATED or outcome.email is None:
+            return None
+        settings, data = self._services.settings, {"user": outcome.user}
+        return INVITATION.link(settings, signing_secret(settings), outcome.email, data, self._services.clock())
 
     async def account(self, token: str) -> Account:
         """Return the account that a link invites, and change nothing.

@@ -3,20 +3,18 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from traceback import format_tb
 from typing import Any
 
 import structlog
 
-from app.core.config import ConfigurationError, Settings, signing_secret
-from app.core.email_links import EmailLink, LinkPurpose, add_token, sign_link_token
+from app.core.config import ConfigurationError, signing_secret
 from app.core.errors import ServiceUnavailable
 from app.core.timestamps import parse_date
 from app.flows.background_jobs import PeriodicJob
-from app.flows.mail_brand import read_mail_brand, server_url
+from app.flows.mail_brand import read_mail_brand
+from app.flows.mail_links import KIND_BY_NAME
 from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, parse_address
 from app.mail.templating import MailContext, MailTemplates
 from app.mail.transport import Transport, create_transport
@@ -32,31 +30,8 @@ MAX_DELIVERY_ATTEMPTS = 100
 """About a day: the wait doubles with each attempt, up to `MAX_RETRY_WAIT`."""
 MAX_BUILD_ATTEMPTS = 5
 """About half a minute. A mail that can't be built needs a fix, not patience; attempts to deliver it count as well."""
-RESET_TTL = timedelta(days=1)
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class MailKind:
-    """The link of one kind of mail: its purpose, its lifetime and, unless the mail has its own URL, its path.
-
-    Without a purpose it is the plain address of a page.
-    """
-
-    purpose: LinkPurpose | None
-    path: str
-    ttl: Callable[[Settings], timedelta]
-
-
-KIND_BY_NAME = {
-    "invite": MailKind(LinkPurpose.INVITATION, "/admin/accept-invite", lambda settings: settings.user_invite_token_ttl),
-    "reset": MailKind(LinkPurpose.RESET, "/admin/reset-password", lambda _: RESET_TTL),
-    "verify": MailKind(
-        LinkPurpose.REGISTRATION, "/users/register/verify-email", lambda settings: settings.email_verification_token_ttl
-    ),
-    "access_ends": MailKind(None, "/admin/account/rights", lambda settings: settings.access_expiry_notice),
-}
 
 
 class OutboxWorker(PeriodicJob):
@@ -159,18 +134,10 @@ class OutboxWorker(PeriodicJob):
             raise DeliveryError("This version doesn't know the kind of mail")
         brand, end = await read_mail_brand(self._services), mail.data.get("expires")
         expires = parse_date(end) if end else now + kind.ttl(settings)
-        link = self._link(mail, kind, now)
+        link = kind.link(settings, self._secret, mail.recipient, mail.data, now)
         context = MailContext(brand.name, link, expires, brand.color, brand.text_color, brand.logo)
         content = self._templates.render(mail.kind, context)
         return OutgoingMail(self._message_id(mail), brand.name, settings.email_from, mail.recipient, content, now)
-
-    def _link(self, mail: QueuedMail, kind: MailKind, now: datetime) -> str:
-        settings = self._services.settings
-        if kind.purpose is None:
-            return server_url(settings) + kind.path
-        link = EmailLink(kind.purpose, mail.recipient, mail.data.get("user"), mail.data.get("password"))
-        token = sign_link_token(self._secret, link, kind.ttl(settings), now)
-        return add_token(mail.data.get("url") or server_url(settings) + kind.path, token)
 
     def _message_id(self, mail: QueuedMail) -> str:
         """Return an id that is the same for each attempt, so that mail programs recognize a duplicate."""

@@ -55,6 +55,15 @@ class Rights:
         """Return whether the caller may do something with all of the fields."""
         return len(self.fields(action, collection, fields)) == len(fields)
 
+    def may_create_freely(self, collection: str, fields: Sequence[str]) -> bool:
+        """Return whether the caller may create rows with any values of these fields: no validation, no preset."""
+        definition = self._collection(collection)
+        if definition is None:
+            return False
+        rules, wanted = self._access.granted("create", definition), {definition.fields.get(name) for name in fields}
+        is_free = all(rule.validation == MATCH_ALL and rule.presets is None for rule in rules)
+        return is_free and any(rule.fields >= wanted for rule in rules)
+
     def shows(self, collection: str, field: str, key: str | None = None) -> bool:
         """Return whether null in a field means that it is empty; otherwise the caller may not see its value.
 

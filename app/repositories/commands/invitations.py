@@ -24,10 +24,15 @@ class InvitationResult(Enum):
 
 
 class InvitationOutcome(NamedTuple):
-    """What an invitation did for an email, and whether a mail was queued: EMAIL_MIN_INTERVAL limits their number."""
+    """What an invitation did for an email, and whether a mail was queued: EMAIL_MIN_INTERVAL limits their number.
+
+    `user` and `email` are those of the invited user as stored; None if the email was skipped.
+    """
 
     result: InvitationResult
     has_mail: bool = False
+    user: str | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class InviteUsers:
         has_mail = await Outbox(work.writer, work.services).enqueue(
             "invite", recipient, {"user": user, "url": self.url}
         )
-        self.outcomes.append(InvitationOutcome(result, has_mail))
+        self.outcomes.append(InvitationOutcome(result, has_mail, user, recipient))
 
 
 @dataclass(frozen=True, slots=True)

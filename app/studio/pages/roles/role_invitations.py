@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core.email_addresses import email_key
@@ -34,6 +34,8 @@ class AddressOutcome:
     failed: bool = False
     is_user: bool = False
     """Whether the address is that of a user who can be added instead."""
+    link: str | None = None
+    """The link to accept the invitation, if the caller has to pass it on: a credential, only for this response."""
 
 
 async def show_invite(request: PageRequest) -> Response:
@@ -56,10 +58,13 @@ async def invite_users(request: PageRequest) -> Response:
         return await _invite_page(request, text, chosen, errors=errors, status=422)
     role = await authorized_role(request, lambda may: may.invite, request.parameters.get("role", chosen))
     results = [await _invite(request, address, role["id"]) for address in addresses]
-    if all(result == InvitationOutcome(InvitationResult.CREATED, has_mail=True) for result in results):
+    shows_links = await _shows_links(request)
+    if all(_is_mailed(result) for result in results) and not shows_links:
         page = f"/roles/{role['id']}" if "role" in request.parameters else "/users"
         return request.redirect(page, notice="invitations-sent" if _sends_mail(request) else "invitations-logged")
     outcomes = [await _outcome(request, *pair) for pair in zip(addresses, results, strict=True)]
+    if shows_links:
+        outcomes = [_with_link(request, *pair) for pair in zip(outcomes, results, strict=True)]
     failed = [outcome.address for outcome in outcomes if outcome.failed]
     return await _invite_page(request, "\n".join(failed), chosen, outcomes, status=422 if failed else 200)
 
@@ -95,6 +100,31 @@ async def revoke_invitation(request: PageRequest) -> Response:
 def _sends_mail(request: PageRequest) -> bool:
     """Return whether mails are sent, and not only written to the log."""
     return request.services.settings.email_transport != "log"
+
+
+async def _shows_links(request: PageRequest) -> bool:
+    """Return whether the caller gets the links of invitations, because no mail is sent.
+
+    The right to invite does not include setting passwords, but a link does so. So they are shown to callers who may
+    create active users with any password. That they have all rights of the role is checked by each invitation.
+    """
+    if _sends_mail(request):
+        return False
+    return (await request.rights()).may_create_freely("users", ("email", "role", "password", "status"))
+
+
+def _is_mailed(result: InvitationOutcome | RollcallError) -> bool:
+    """Return whether a new user was created and a mail queued."""
+    return not isinstance(result, RollcallError) and result[:2] == (InvitationResult.CREATED, True)
+
+
+def _with_link(
+    request: PageRequest, outcome: AddressOutcome, result: InvitationOutcome | RollcallError
+) -> AddressOutcome:
+    """Return an outcome with the link of the user whom this request created, if it did."""
+    if isinstance(result, RollcallError):
+        return outcome
+    return replace(outcome, link=Invitations(request.directory).link(result))
 
 
 def _addresses(text: str) -> list[str]:
@@ -177,6 +207,7 @@ async def _invite_page(
     status: int = 200,
 ) -> Response:
     context = {**await _role_context(request, chosen), "emails": emails, "outcomes": outcomes}
+    context |= {"sends_mail": _sends_mail(request), "shows_links": await _shows_links(request)}
     return await request.page("roles/invite.html", status=status, errors=errors, **context)
 
 
