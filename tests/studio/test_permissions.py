@@ -73,6 +73,18 @@ async def test_changed_cells_are_saved(ada, members):
     assert after["directus_users", "create"] == before["directus_users", "create"]
 
 
+async def test_each_cell_leads_to_the_editor_of_rules(ada):
+    page = await ada.get(WRITERS)
+    texts = {link["aria-label"]: link.get_text() for link in page.html.select("a.conditions")}
+
+    assert texts["Only some…: Roles, Update"] == "Only some…"
+    assert texts["Conditions: Users, Create"] == "Conditions"
+    state = page.html.select_one("select[name='directus_users:create'] option[selected]")
+    assert state.get_text() == "Some"
+    link = page.html.find("a", {"aria-label": "Only some…: Roles, Update"})
+    assert link["href"] == f"/admin{WRITERS}/directus_roles/update"
+
+
 async def test_cells_that_another_person_changed_meanwhile_are_kept(ada, members):
     form = await grid_form(ada, WRITERS)
     await ada.post(f"{WRITERS}/permissions", await grid_form(ada, WRITERS, **{"directus_roles:delete": "all"}))
