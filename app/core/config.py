@@ -509,6 +509,12 @@ class Settings(BaseSettings):
     websockets_max_rows: int = Field(
         10_000, ge=1, description="Maximum number of rows that a subscription sees, except those of admins"
     )
+    websockets_max_total_rows: int = Field(
+        2_000_000,
+        ge=1,
+        description="Maximum number of rows that all subscriptions of a process see; one user, or one IP address "
+        "without one, may have a tenth. A row takes about 180 bytes, and 60 more for each other view that shows it",
+    )
     websockets_max_message_size: int = Field(
         65_536, ge=1024, description="Maximum size of a message of a client in bytes"
     )

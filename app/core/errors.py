@@ -292,16 +292,17 @@ class RangeNotSatisfiable(RollcallError):
 
 
 class LimitExceeded(RollcallError):
-    """There would be more users of a category than the settings allow."""
+    """There would be more of a category, such as active users, than the settings allow."""
 
     status, code, message = 403, "LIMIT_EXCEEDED", "Limit exceeded."
 
-    def __init__(self, category: str) -> None:
-        super().__init__(None, category=category)
+    def __init__(self, category: str, reason: str | None = None) -> None:
+        super().__init__(reason, category=category)
 
     @property
     def text(self) -> str:
-        return f"{self.details['category']} limit exceeded."
+        text = f"{self.details['category']} limit exceeded."
+        return f"{text} {self.reason}." if self.reason else text
 
 
 class InvalidInvite(RollcallError):

@@ -38,8 +38,8 @@ async def test_clients_subscriptions_views_events_and_changes_are_counted(restor
             pass
         samples = await read(server)
 
-    gauges = [value(samples, f"realtime_{name}") for name in ("clients", "subscriptions", "views")]
-    assert gauges == [2, 2, 1]
+    gauges = [value(samples, f"realtime_{name}") for name in ("clients", "subscriptions", "views", "rows")]
+    assert gauges == [2, 2, 1, 5]
     assert value(samples, "realtime_changes_total") == 2
     assert value(samples, "realtime_slow_clients_total") == 0
     assert value(samples, "realtime_feed_lag_seconds") < 20

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-from app.core.errors import RollcallError, ServiceUnavailable
+from app.core.errors import LimitExceeded, RollcallError, ServiceUnavailable
 from app.flows.realtime.membership import HubMember, Subscription
 from app.flows.realtime.view import ChangeList, View, ViewChange
 from app.flows.realtime.view_registry import Events, ViewRegistry
@@ -86,19 +87,25 @@ class Delivery:
         read = [pair for pair in zip(views, rows, strict=True) if pair[1] or pair[0].may_have_shown(actions)]
         await self._recheck_outdated([view for view, _ in read], check)
         for view, found in read:
-            await self._publish(view, view.apply(actions, found))
+            await self._change(view, partial(view.apply, actions, found))
 
     async def _refresh(self, view: View, mark: str) -> None:
         """Send every change of a view."""
         started = monotonic()
         rows, check = await self.reader.read_all(view.query, mark)
         await self._recheck_outdated([view], check)
+        await self._change(view, partial(view.refresh, rows, started))
+
+    async def _change(self, view: View, change: Callable[[], Sequence[ViewChange]]) -> None:
+        """Change a view, and send its changes, unless it shows too many rows by now."""
         try:
-            changes = view.refresh(rows, started)
-        except RollcallError as error:
-            self.end_all(view, error)
-        else:
-            await self._publish(view, changes)
+            changes = change()
+        except LimitExceeded as exceeded:
+            self.end_all(view, exceeded)
+            return
+        for subscription, error in self._views.outgrown(view):
+            self.end(subscription, error)
+        await self._publish(view, changes)
 
     async def _recheck_outdated(self, views: Iterable[View], check: AccessCheck) -> None:
         """Check the rights of the subscribers of views that may have changed since the views were scoped with them.

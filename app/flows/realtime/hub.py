@@ -22,6 +22,7 @@ from app.db.resource_pool import ResourcePool
 from app.flows.realtime.delivery import SUBSCRIBE_AGAIN, Delivery, parts
 from app.flows.realtime.feed import EventFeed
 from app.flows.realtime.membership import HubMember, ReadBuilder, Subscription
+from app.flows.realtime.row_budget import RowBudget
 from app.flows.realtime.view import UPDATE, ChangeList, ChangeSink, View, ViewChange
 from app.flows.realtime.view_registry import Events, ViewRegistry
 from app.metrics.instruments import Kind
@@ -69,7 +70,9 @@ class RealtimeHub:
         self._members: set[HubMember] = set()
         self._paused: set[HubMember] = set()
         """Members whose token has expired. Events are read for them too, so that none is missed when they resume."""
-        self._views, self._max_rows = ViewRegistry(), services.settings.websockets_max_rows
+        settings = services.settings
+        self._max_rows = settings.websockets_max_rows
+        self._views = ViewRegistry(RowBudget(settings.websockets_max_total_rows, self._max_rows))
         reader, metrics = LiveReader(services, self._max_rows + 1), services.metrics
         self._delivery = Delivery(self._views, reader, self._recheck, metrics.realtime_changes)
         self.refresh_services: Callable[[], Awaitable[None]] | None = None
@@ -111,6 +114,7 @@ class RealtimeHub:
             lambda: sum(len(member.subscriptions) for member in members()),
         )
         gauge("realtime_views", "Views that these subscriptions share", lambda: len(self._views))
+        gauge("realtime_rows", "Rows that views and paused subscriptions remember", lambda: self._views.budget.total)
         lag = "Seconds since all events were read"
         metrics.gauge("realtime_feed_lag_seconds", lag, lambda: {(): self._feed.lag}, kind=Kind.MAX)
 
@@ -159,7 +163,7 @@ class RealtimeHub:
         self._paused.add(member)
         for subscription in member.subscriptions:
             subscription.pause()
-            self._views.detach(subscription)
+            self._views.pause(subscription)
 
     async def resume(self, member: HubMember, caller: Caller) -> None:
         """Continue a paused member with new credentials, and send what has changed meanwhile; raises as `join`."""
@@ -179,6 +183,7 @@ class RealtimeHub:
         view = await self._loaded_view(subscription.build, subscription.member.access)
         if view is None or view.is_open or subscription.seen is None:
             raise ServiceUnavailable(SUBSCRIBE_AGAIN)
+        self._views.detach(subscription)
         await self._attach(subscription, view, subscription.seen)
         subscription.seen = None
 
@@ -232,7 +237,7 @@ class RealtimeHub:
             Forbidden: The caller may not read the collection or a field.
             InvalidQuery: The query exceeds a limit.
             InvalidCredentials: The credentials are no longer valid.
-            LimitExceeded: The caller sees too many rows.
+            LimitExceeded: It shows too many rows, or there would be too many in all subscriptions.
             TokenExpired: The member has been paused meanwhile.
             ServiceUnavailable: The database is unavailable, or rights keep changing.
         """
@@ -248,8 +253,8 @@ class RealtimeHub:
                     raise TokenExpired
                 if view is not None:
                     subscription = Subscription(member, build, sink, view)
-                    member.subscriptions.add(subscription)
                     self._views.attach(subscription, view)
+                    member.subscriptions.add(subscription)
                     return subscription
         raise ServiceUnavailable(SUBSCRIBE_AGAIN)
 
@@ -268,7 +273,7 @@ class RealtimeHub:
         query = await self._planned(build, access)
         if view := self._views.get(query.key):
             return view
-        view = View(query, self._max_rows)
+        view = View(query, self._max_rows, self._views.budget.keys)
         if not view.is_open:
             rows, check = await self._delivery.reader.read_all(query, self._mark)
             if check.version != access.state.token:
@@ -356,7 +361,7 @@ class RealtimeHub:
         if not keys:
             return [], {}
         (rows,), _ = await self._delivery.reader.read([new.query], keys, self._mark)
-        current = View(new.query, self._max_rows)
+        current = View(new.query, self._max_rows, self._views.budget.keys)
         current.rows = {key: seen[key] for key in keys if key in seen}
         changes = current.apply(dict.fromkeys(keys, UPDATE), rows)
         return changes, {key: current.rows.get(key) for key in keys}

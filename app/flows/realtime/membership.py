@@ -5,6 +5,7 @@ from time import monotonic
 
 from app.core.caller import Caller
 from app.core.errors import RollcallError
+from app.core.ip_addresses import rate_limit_network
 from app.flows.realtime.view import CREATE, UPDATE, ChangeList, ChangeSink, View, ViewChange, digest
 from app.policy.rules import Access
 from app.query.read import Read
@@ -17,6 +18,11 @@ UNKNOWN = 0
 
 ReadBuilder = Callable[[Access], Read]
 """Builds the query of a subscription for an access."""
+
+
+def address_owner(ip: str | None) -> str:
+    """Return the owner of what has no user; an IPv6 network is one client, as for all limits."""
+    return f"ip {rate_limit_network(ip)}"
 
 
 class Subscription:
@@ -72,6 +78,11 @@ class HubMember:
         self.subscriptions: set[Subscription] = set()
         self.revalidate_at = 0.0
         self.postpone_revalidation()
+
+    @property
+    def owner(self) -> str:
+        """Whose connections and rows are counted together: those of a user, or of an IP address without one."""
+        return self.access.user or address_owner(self.caller.ip)
 
     def postpone_revalidation(self) -> None:
         """Count the time to the next check of the access from now on."""

@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from app.core.errors import LimitExceeded, RollcallError
+from app.flows.realtime.row_budget import KeyTable
 from app.policy.resolver import ROW_KEY
 from app.query.results import Row
 from app.repositories.live_query import LiveQuery
@@ -14,6 +15,8 @@ MIN_REFRESH_SECONDS = 1.0
 """Shortest pause between two refreshes of a view; a slow one is refreshed less often."""
 REFRESH_SHARE = 0.1
 """The part of the time that the refreshes of one view may take."""
+DIGEST_BITS = 2**60 - 1
+"""The bits of a digest: an integer that has more takes 48 bytes instead of 32."""
 
 T = TypeVar("T")
 
@@ -59,8 +62,8 @@ class View:
     An open view, of a caller who sees everything, has no rows: there the action of an event says what has changed.
     """
 
-    def __init__(self, query: LiveQuery, max_rows: int) -> None:
-        self.query, self._max_rows = query, max_rows
+    def __init__(self, query: LiveQuery, max_rows: int, keys: KeyTable) -> None:
+        self.query, self._max_rows, self._keys = query, max_rows, keys
         self.is_open = query.shape.shows_everything
         self.rows: dict[str, int] = {}
         self.needs_refresh = False
@@ -77,23 +80,26 @@ class View:
         Raises:
             LimitExceeded: It shows too many rows.
         """
-        self.rows = {str(row.pop(ROW_KEY)): digest(row) for row in rows}
-        if len(self.rows) > self._max_rows:
-            self.rows = {}
-            raise LimitExceeded("Rows of a subscription")
+        self.rows = {self._keys.shared(str(row.pop(ROW_KEY))): digest(row) for row in rows}
+        self._check_size(len(self.rows))
 
     def may_have_shown(self, keys: Collection[str]) -> bool:
         """Return whether the view has shown one of these rows, as far as it knows."""
         return self.is_open or not self.rows.keys().isdisjoint(keys)
 
     def apply(self, actions: Mapping[str, str], rows: Iterable[Row]) -> list[ViewChange]:
-        """Return the changes of the rows with these keys, of which the query now shows `rows`."""
+        """Return the changes of the rows with these keys, of which the query now shows `rows`.
+
+        Raises:
+            LimitExceeded: It shows too many rows.
+        """
         changes, found = [], {str(row[ROW_KEY]): row for row in rows}
         for key, action in actions.items():
             row = found.get(key)
             was_shown = action != CREATE if self.is_open else key in self.rows
             if change := self._change(key, row, was_shown=was_shown):
                 changes.append(change)
+        self._check_size(len(self.rows))
         return changes
 
     def refresh(self, rows: Sequence[Row], started: float) -> list[ViewChange]:
@@ -102,14 +108,21 @@ class View:
         Raises:
             LimitExceeded: It shows too many rows.
         """
-        if len(rows) > self._max_rows:
-            raise LimitExceeded("Rows of a subscription")
+        self._check_size(len(rows))
         keys = dict.fromkeys((*self.rows, *(str(row[ROW_KEY]) for row in rows)), UPDATE)
         changes = self.apply(keys, rows)
         now = monotonic()
         self.needs_refresh = False
         self._next_refresh = now + max(MIN_REFRESH_SECONDS, (now - started) / REFRESH_SHARE)
         return changes
+
+    def _check_size(self, rows: int) -> None:
+        if rows > self._max_rows:
+            most = f"{self._max_rows:,}"
+            raise LimitExceeded(
+                "Rows of a subscription",
+                f"It shows more than {most} rows, the most that WEBSOCKETS_MAX_ROWS allows; narrow its filter",
+            )
 
     def _change(self, key: str, row: Row | None, *, was_shown: bool) -> ViewChange | None:
         if row is None:
@@ -120,10 +133,10 @@ class View:
             before, after = self.rows.get(key), digest(data)
             if before == after:
                 return None
-            self.rows[key] = after
+            self.rows[self._keys.shared(key)] = after
         return ViewChange(UPDATE if was_shown else CREATE, row[ROW_KEY], data)
 
 
 def digest(row: Row) -> int:
     """Return a digest of what is shown of a row; it differs from process to process."""
-    return hash(repr(row))
+    return hash(repr(row)) & DIGEST_BITS

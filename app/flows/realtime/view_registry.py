@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from app.core.errors import LimitExceeded
 from app.flows.realtime.membership import Subscription
+from app.flows.realtime.row_budget import RowBudget
 from app.flows.realtime.view import View
 from app.repositories.live_query import BatchStatement
 
@@ -18,12 +20,15 @@ class ViewRegistry:
     """The views that have subscriptions.
 
     A view whose rules or filter name the only keys that it can show, such as that of the caller's own row, is looked up
-    by them; an event is matched with the others of its collection.
+    by them; an event is matched with the others of its collection. The rows of the views are counted in `budget`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: RowBudget) -> None:
+        self.budget = budget
         self._views: dict[Any, View] = {}
-        self._subscriptions: dict[View, set[Subscription]] = {}
+        self._subscriptions: dict[View, dict[Subscription, str]] = {}
+        """Each with the owner for whom the rows of the view are counted."""
+        self._paused: dict[Subscription, str] = {}
         self._by_collection: defaultdict[str, dict[View, None]] = defaultdict(dict)
         self._by_row: defaultdict[tuple[str, str], dict[View, None]] = defaultdict(dict)
         self._by_dependency: defaultdict[str, dict[View, None]] = defaultdict(dict)
@@ -45,21 +50,30 @@ class ViewRegistry:
         return self._subscriptions.get(view, ())
 
     def attach(self, subscription: Subscription, view: View) -> None:
-        """Let a subscription receive the changes of a view from now on."""
+        """Let a subscription receive the changes of a view from now on.
+
+        Raises:
+            LimitExceeded: There would be too many rows, in total or of the subscriber.
+        """
+        owner = subscription.member.owner
+        self.budget.attach(view, owner, len(view.rows))
         subscription.view = view
         if view not in self._subscriptions:
-            self._views[view.query.key], self._subscriptions[view] = view, set()
+            self._views[view.query.key], self._subscriptions[view] = view, {}
             for index, key in self._entries(view):
                 index[key][view] = None
-        self._subscriptions[view].add(subscription)
+        self._subscriptions[view][subscription] = owner
 
     def detach(self, subscription: Subscription) -> None:
         """Let a subscription receive nothing from now on; its view ends with its last one."""
+        if subscription in self._paused:
+            self.budget.detach(subscription, self._paused.pop(subscription))
         view = subscription.view
-        subscriptions = self._subscriptions.get(view)
-        if subscriptions is None:
+        subscriptions = self._subscriptions.get(view, {})
+        owner = subscriptions.pop(subscription, None)
+        if owner is None:
             return
-        subscriptions.discard(subscription)
+        self.budget.detach(view, owner)
         if subscriptions:
             return
         del self._subscriptions[view], self._views[view.query.key]
@@ -68,6 +82,28 @@ class ViewRegistry:
             index[key].pop(view, None)
             if not index[key]:
                 del index[key]
+
+    def pause(self, subscription: Subscription) -> None:
+        """Let a subscription receive nothing until it is attached again.
+
+        If there is no room for what it has shown, it forgets that.
+        """
+        self.detach(subscription)
+        if subscription.seen is None:
+            return
+        owner = subscription.member.owner
+        try:
+            self.budget.attach(subscription, owner, len(subscription.seen))
+        except LimitExceeded:
+            subscription.seen = None
+        else:
+            self._paused[subscription] = owner
+
+    def outgrown(self, view: View) -> list[tuple[Subscription, LimitExceeded]]:
+        """Count the rows of a view anew; return the subscriptions that must end because it has grown, and why."""
+        errors = self.budget.resize(view, len(view.rows))
+        subscriptions = self._subscriptions.get(view, {}).items() if errors else ()
+        return [(subscription, errors[owner]) for subscription, owner in subscriptions if owner in errors]
 
     def _entries(self, view: View) -> Iterator[tuple[Any, Any]]:
         """Yield the indexes that contain a view, each with a key."""

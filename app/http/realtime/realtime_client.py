@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from app.core.errors import RollcallError
-from app.core.ip_addresses import rate_limit_network
 from app.flows.realtime.hub import RealtimeHub
-from app.flows.realtime.membership import HubMember
+from app.flows.realtime.membership import HubMember, address_owner
 from app.http.authentication import Authenticator, CachedCaller
 from app.http.realtime.realtime_connections import ConnectionCounts
 from app.http.request_head import RequestHead
@@ -61,7 +60,7 @@ class RealtimeClient:
         Raises:
             ServiceUnavailable: The address has as many as are allowed.
         """
-        address = self._address(self._authenticator.client_ip(self._head))
+        address = address_owner(self._authenticator.client_ip(self._head))
         unknown.add(address)
         self._leave_unknown = partial(unknown.remove, address)
 
@@ -69,11 +68,6 @@ class RealtimeClient:
         if self._leave_unknown is not None:
             self._leave_unknown()
             self._leave_unknown = None
-
-    @staticmethod
-    def _address(ip: str | None) -> str:
-        """Return the owner of connections without a user; an IPv6 network is one client, as for all limits."""
-        return f"ip {rate_limit_network(ip)}"
 
     async def count_request(self) -> None:
         """Count a message that is a request, such as a query; raise RequestsExceeded when it is over the limit."""
@@ -102,7 +96,7 @@ class RealtimeClient:
         else:
             self._hub.pause(self._member)
             await self._hub.resume(self._member, credentials.caller)
-        self._count(self._member.access.user or self._address(credentials.caller.ip))
+        self._count(self._member.owner)
         self._stop_waiting()
         self._set_timer(credentials.expires)
 
