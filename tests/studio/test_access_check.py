@@ -17,7 +17,7 @@ async def test_an_admin_finds_the_rule_that_hides_a_user(ada):
     assert page.status == 200
     assert page.text_at("#answer-heading") == "ed@example.com cannot read the field email of Sue (users)"
     assert "Not allowed" in page.text
-    assert 'status _eq "active" : false (status is “suspended”)' in page.text
+    assert 'Status is active: false (status is “suspended”) status _eq "active"' in page.text
     assert "Its fields do not include email." in page.text
     assert page.has_link(f"/admin/policies/{uid('policy-Editors')}")
     (link,) = [link for link in page.html.find_all("a") if "Edit this rule Permission 3" in " ".join(link.text.split())]

@@ -6,12 +6,15 @@ from typing import Any
 
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
+from app.policy.filter_leaves import filter_text, leaves
 from app.query.collection import PREFIX, USERS, Collection
+from app.query.filter import parse_filter
 from app.query.payload import parse_key
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import PageRequest
 from app.studio.pages.tools.explained_item import ExplainedItem, read_explained_item
 from app.studio.pages.tools.user_reference import MAX_MATCHES, MatchingUser, find_users
+from app.studio.pages.users.user_fields import rule_words
 from app.studio.routing import Route
 
 QUESTION = ("user", "action", "collection", "item", "field", "ip")
@@ -21,7 +24,7 @@ DOCUMENT = """query Explain($user: ID, $action: String!, $collection: String!, $
     allowed user status collection action item field ip
     policies {
       id name in_force ip_access admin_access origins { kind role role_name expires expired }
-      permissions { id fields includes_field matches_item problem conditions { text matches } }
+      permissions { id fields includes_field matches_item problem rule conditions { text matches } }
     }
   }
 }"""
@@ -63,6 +66,7 @@ async def show_access_check(request: PageRequest) -> Response:
         max_matches=MAX_MATCHES,
         answer=None if question.errors else answer,
         item=item,
+        words=_words(request, answer) if answer else {},
         user_name=question.user_name,
         collections=[collection.short_name for collection in registry.values()],
         fields=sorted({name for collection in registry.values() for name in collection.fields}) if rights.admin else [],
@@ -130,6 +134,15 @@ async def _explained_item(request: PageRequest, question: Question, answer: Mapp
     if item is None:
         question.errors = _no_such_row(request)
     return item
+
+
+def _words(request: PageRequest, answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the conditions of an answer in words, by their texts."""
+    collection, words = request.services.registry[answer["collection"]], rule_words(request.translate)
+    permissions = [permission for policy in answer["policies"] for permission in policy["permissions"]]
+    rules = [permission["rule"] for permission in permissions if permission["conditions"]]
+    conditions = (leaf for rule in rules for leaf in leaves(parse_filter(collection, rule, stored=True)))
+    return {filter_text(leaf): words.text(collection, leaf) for leaf in conditions}
 
 
 def _no_such_row(request: PageRequest) -> FormErrors:

@@ -8,6 +8,7 @@ from app.policy.schema_rights import FIELDS as FIELD_DEFINITIONS
 from app.query.collection import PREFIX, USERS, Field
 from app.studio.form_errors import Translate
 from app.studio.page_request import PageRequest
+from app.studio.policy_editor.rule_words import RuleWords
 
 Choices = tuple[tuple[str, str], ...]
 """Pairs of a value and its label."""
@@ -87,6 +88,11 @@ def status_labels(translate: Translate) -> Mapping[str, str]:
         "archived": _("Archived"),
         "unverified": _("Unverified"),
     }
+
+
+def rule_words(translate: Translate) -> RuleWords:
+    """Return what writes rules in words, with the labels of users."""
+    return RuleWords(translate, field_labels(translate))
 
 
 def registered_custom_fields(request: PageRequest) -> list[Field]:
