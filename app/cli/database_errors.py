@@ -6,22 +6,14 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import OperatorError, SchemaChanged, ServiceUnavailable
 from app.db.base import POSTGRESQL
-from app.db.driver_errors import DATABASE_UNAVAILABLE
+from app.db.driver_errors import DATABASE_UNAVAILABLE, DriverErrors
+from app.db.drivers import driver_errors
 
-DATABASE_ERRORS = (
-    DBAPIError,
-    SchemaChanged,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    sqlite3.Error,
-)
 UNDEFINED_TABLE = "42P01"
 CONNECTION_ERROR_CLASS = "08"
 REJECTIONS = {
@@ -55,31 +47,26 @@ PRIMARY_CODE_MASK = 0xFF
 """SQLite's extended error codes hold the primary code in their lowest byte."""
 WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
-DriverError = asyncpg.PostgresError | sqlite3.Error
-
 
 def operator_error(error: Exception, url: URL) -> OperatorError | None:
     """Return the error to print for a failed command on the database at `url`; None if no database error caused it."""
     unavailable = isinstance(error, ServiceUnavailable) and error.reason == DATABASE_UNAVAILABLE
-    if not (unavailable or isinstance(error, DATABASE_ERRORS)):
+    errors = driver_errors(url.get_backend_name())
+    if not (unavailable or isinstance(error, (DBAPIError, SchemaChanged, *errors.own))):
         return None
-    driver_error = _driver_error(error)
-    if isinstance(driver_error, asyncpg.PostgresError):
-        return OperatorError(_postgresql_message(driver_error, url))
-    if driver_error is not None:
-        return OperatorError(_sqlite_message(driver_error, url))
-    return OperatorError(_unreachable_message(url, _network_reason(error)))
+    # SQLAlchemy or `Database` may have replaced it
+    reported = next((each for each in _causes(error) if isinstance(each, errors.reported)), None)
+    if reported is None:
+        return OperatorError(_unreachable_message(url, _network_reason(error, errors)))
+    if isinstance(reported, sqlite3.Error):
+        return OperatorError(_sqlite_message(reported, url))
+    return OperatorError(_postgresql_message(reported, url))
 
 
 def no_tables_message(url: URL) -> str:
     """Return the message for a database that was never bootstrapped; in the wrong directory that is another file."""
     name = url.database if url.get_backend_name() == POSTGRESQL else Path(url.database or "").absolute()
     return f"The database {name} has no Rollcall tables. Run `rollcall bootstrap` first, or correct DATABASE_URL."
-
-
-def _driver_error(error: BaseException | None) -> DriverError | None:
-    """Return the driver's exception behind `error`, which SQLAlchemy or `Database` may have replaced."""
-    return next((each for each in _causes(error) if isinstance(each, DriverError)), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -89,16 +76,16 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _network_reason(error: Exception) -> str:
+def _network_reason(error: Exception, errors: DriverErrors) -> str:
     """Return why no connection was made, as far as the operating system says; several addresses have no one reason."""
-    if any(isinstance(each, asyncpg.TargetServerAttributeNotMatched) for each in _causes(error)):
+    if any(errors.found_no_primary(each) for each in _causes(error)):
         return NO_PRIMARY
     os_error = next((each for each in _causes(error) if isinstance(each, OSError)), None)
     return next((reason for class_, reason in NETWORK_ERRORS if isinstance(os_error, class_)), "no connection was made")
 
 
-def _postgresql_message(error: asyncpg.PostgresError, url: URL) -> str:
-    sqlstate = error.sqlstate or ""
+def _postgresql_message(error: BaseException, url: URL) -> str:
+    sqlstate: str = getattr(error, "sqlstate", None) or ""
     if sqlstate == UNDEFINED_TABLE:
         return no_tables_message(url)
     if sqlstate in REJECTIONS:
@@ -109,9 +96,9 @@ def _postgresql_message(error: asyncpg.PostgresError, url: URL) -> str:
     return f"Database error {sqlstate} ({name})." if name else f"Database error {sqlstate}."
 
 
-def _condition_name(error_class: type[asyncpg.PostgresError]) -> str:
+def _condition_name(error_class: type[BaseException]) -> str:
     """Return PostgreSQL's name of a condition, as asyncpg's class spells it; empty if asyncpg has no class for it."""
-    if error_class.sqlstate is None:
+    if getattr(error_class, "sqlstate", None) is None:
         return ""
     name = error_class.__name__.removeprefix("Postgres").removesuffix("Error")
     return WORD_STARTS.sub(" ", name).lower()

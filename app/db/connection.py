@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
@@ -62,7 +61,7 @@ def has_timed_out(connection: PooledConnection) -> bool:
 
 async def terminate(connection: PooledConnection) -> None:
     """Close a connection at once, even if a statement is running on it."""
-    if isinstance(connection.driver, asyncpg.Connection):
+    if connection.deadline is None:
         connection.driver.terminate()
     else:
         connection.interrupt()

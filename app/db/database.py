@@ -15,6 +15,7 @@ from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.database_url import parse_url
 from app.db.driver_errors import DATABASE_UNAVAILABLE
+from app.db.drivers import driver_errors
 from app.db.email_index import select_has_email_index
 from app.db.engine import (
     RESERVED_CONNECTIONS,
@@ -26,7 +27,7 @@ from app.db.engine import (
     write_parameters,
 )
 from app.db.notifications import NotificationListener
-from app.db.postgresql import UNREACHABLE, local_parameters
+from app.db.postgresql import local_parameters
 from app.db.read_pool import ReadPool
 from app.db.replica_monitor import ReplicaMonitor
 from app.db.replicas import Replica, ReplicatedReadPool
@@ -211,7 +212,7 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             connection = await stack.enter_async_context(engine.connect())
         except PoolTimeout:
             raise ServiceUnavailable(WRITERS_BUSY) from None
-        except (*UNREACHABLE, DBAPIError):
+        except driver_errors(engine.dialect.name).unreachable:
             raise ServiceUnavailable(DATABASE_UNAVAILABLE) from None
         try:
             yield connection

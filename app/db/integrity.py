@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from asyncpg import PostgresError
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 
 from app.db.base import Base
@@ -36,8 +36,8 @@ def parse_integrity_error(error: DBAPIError) -> ConstraintViolation:
 
 def _parse_postgresql(error: DBAPIError) -> ConstraintViolation:
     kind = _SQLSTATE_KINDS.get(sqlstate(error), "other")
-    # SQLAlchemy's own exception, which replaces that of the driver where SQLAlchemy runs the statement, has no names
-    driver_error = error.orig if isinstance(error.orig, PostgresError) else getattr(error.orig, "__cause__", None)
+    # SQLAlchemy's own exception, which replaces that of the driver if SQLAlchemy runs the statement, has no names
+    driver_error = error.orig.__cause__ if isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.Error) else error.orig
     table = str(getattr(driver_error, "table_name", None) or "")
     if kind == "foreign" and table not in Base.metadata.tables:
         return ConstraintViolation("referenced")

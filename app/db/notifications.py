@@ -7,13 +7,12 @@ from typing import Any
 
 import structlog
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.cancellation import background_task
 from app.db.base import POSTGRESQL
+from app.db.drivers import driver_errors
 from app.db.engine import create_listen_engine
-from app.db.postgresql import UNREACHABLE
 
 RECONNECT_SECONDS = 1.0
 
@@ -48,7 +47,7 @@ class NotificationListener:
         while True:
             try:
                 await self._listen(engine, notify)
-            except (*UNREACHABLE, DBAPIError) as error:
+            except driver_errors(POSTGRESQL).unreachable as error:
                 log.warning("database_unavailable", error=type(error.__cause__ or error).__name__)
             await asyncio.sleep(RECONNECT_SECONDS)
 

@@ -3,22 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import asyncpg
 from sqlalchemy import URL, Connection, ExceptionContext, event, text
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.timestamps import from_microseconds, to_microseconds
 from app.db.database_url import has_several_hosts
 from app.db.driver_errors import STALE_SQLSTATES
+from app.db.drivers import connector_to_hosts
 
 CONNECT_TIMEOUT_SECONDS = 5
 """Seconds in which a connection must be open, however many hosts are tried."""
-HOST_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What asyncpg raises if a host can't be used."""
-UNREACHABLE = (*HOST_ERRORS, AsyncAdapt_asyncpg_dbapi.Error, PoolTimeout)
-"""What connecting raises when the database is unreachable; a statement raises the same wrapped in a DBAPIError."""
 POOLED_ARGUMENTS: Mapping[str, Any] = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,
@@ -28,32 +22,6 @@ POOLED_ARGUMENTS: Mapping[str, Any] = {
 
 Parameters = Mapping[str, str | int]
 """Run-time parameters of a PostgreSQL session."""
-
-
-class HostList:
-    """Connects to one of several hosts, first to the last that was usable; each has an equal part of the timeout.
-
-    asyncpg gives all of the time to the first one, so that it never tries another if that one does not respond.
-    """
-
-    def __init__(self) -> None:
-        self._first = 0
-
-    async def connect(self, *, host: list[str], port: list[int], timeout: float, **options: Any) -> Any:  # noqa: ASYNC109  # asyncpg's own name
-        """Return a connection; raise the last host's error if no host is usable."""
-        order = [(self._first + offset) % len(host) for offset in range(len(host))]
-        for index in order:
-            try:
-                connection = await asyncpg.connect(
-                    host=host[index], port=port[index], timeout=timeout / len(host), **options
-                )
-            except HOST_ERRORS:
-                if index == order[-1]:
-                    raise
-            else:
-                self._first = index
-                return connection
-        raise AssertionError("there is at least one host")
 
 
 def create_postgresql_engine(
@@ -69,7 +37,7 @@ def create_postgresql_engine(
     arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_SECONDS, "server_settings": server_settings}
     arguments |= POOLED_ARGUMENTS if pooler else {}
     if has_several_hosts(url):
-        arguments["async_creator_fn"] = HostList().connect
+        arguments["async_creator_fn"] = connector_to_hosts()
     options |= {"pool_size": size, "max_overflow": 0, "connect_args": arguments}
     # JSON stays text: app.db.base.Json decodes it, and most of it is only passed on.
     # Parameters hold what clients sent, and an exception's text ends up in the log.

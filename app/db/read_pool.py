@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import structlog
 from sqlalchemy import URL, BindParameter, ClauseElement
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.bindings import Bindings
@@ -15,22 +14,14 @@ from app.core.errors import InvalidQuery, SchemaChanged, ServiceUnavailable
 from app.core.watchdog import Watchdog
 from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, Row, has_timed_out, terminate
-from app.db.driver_errors import (
-    DATABASE_UNAVAILABLE,
-    StaleConnection,
-    StatementTimeout,
-    is_missing_column,
-    is_stale,
-    is_timeout,
-    redact_driver_error,
-    rejection_reason,
-)
+from app.db.driver_errors import DATABASE_UNAVAILABLE, StaleConnection, StatementTimeout
+from app.db.drivers import driver_errors
 from app.db.engine import (
     create_read_engine,
     read_connections,
     reserved_connections,
 )
-from app.db.postgresql import CONNECT_TIMEOUT_SECONDS, UNREACHABLE
+from app.db.postgresql import CONNECT_TIMEOUT_SECONDS
 from app.db.resource_pool import Owner, ResourcePool
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, ParameterFactory, compile_statement, value_factory
 from app.tracing.tracer import Tracer
@@ -62,7 +53,8 @@ class ReadPool:
     cancelled. An owner with a slow statement runs few at once, because slow ones use up the database's processors. A
     cancelled statement keeps its connection until the server has stopped it; if that takes more than `grace` seconds
     again, the connection is closed. Behind a `pooler` in transaction mode statements are not prepared, and the pool
-    itself stops those that run too long. `statements` counts the statements run so far.
+    itself stops those that run too long. `statements` counts the statements run so far; `errors` has those of the
+    driver.
     """
 
     def __init__(
@@ -77,7 +69,7 @@ class ReadPool:
         grace: float = CONNECT_TIMEOUT_SECONDS,
         pooler: bool = False,
     ) -> None:
-        self._engine = engine
+        self._engine, self.errors = engine, driver_errors(engine.dialect.name)
         self._background: set[asyncio.Task[None]] = set()
         self._slots = ResourcePool(
             (PoolSlot() for _ in range(size + reserved)),
@@ -190,7 +182,7 @@ class ReadPool:
     async def _connect(self, slot: "PoolSlot") -> PooledConnection:
         try:
             owner = await self._engine.raw_connection()
-        except (*UNREACHABLE, DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
+        except self.errors.unreachable + self.errors.own as error:
             log.warning("database_unavailable", error=type(error.__cause__ or error).__name__)
             raise ServiceUnavailable(DATABASE_UNAVAILABLE) from error
         slot.connection = PooledConnection(owner)
@@ -221,19 +213,19 @@ class ReadPool:
 
     def _handle_error(self, error: BaseException, slot: "PoolSlot", connection: PooledConnection) -> BaseException:
         """Return what to raise for a statement's error; take care of its connection, which may still be busy."""
-        redact_driver_error(error)
+        self.errors.redact(error)
         timed_out = has_timed_out(connection)
         if timed_out or not isinstance(error, Exception):
             slot.stopping = True
             self._run_in_background(self._stop(slot, connection))
             return self._timeout() if timed_out else error
-        if is_timeout(error):
+        if self.errors.is_timeout(error):
             return StatementTimeout(self._statement_timeout)
-        if is_missing_column(error):
+        if self.errors.is_missing_column(error):
             return SchemaChanged()
-        if reason := rejection_reason(error):
+        if reason := self.errors.rejection_reason(error):
             return InvalidQuery(reason)
-        if is_stale(error):
+        if self.errors.is_stale(error):
             slot.connection = None
             self._run_in_background(terminate(connection))
             self._close_idle()  # the other connections are as old as this one, and so they are dead too

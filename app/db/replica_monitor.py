@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-import asyncpg
 import orjson
 import structlog
 from sqlalchemy import Integer, Text, TextClause, bindparam, text
@@ -48,7 +47,6 @@ END_WAIT = text("""
     WHERE pid = :pid AND query_start::text = :started AND wait_event = 'SyncRep'
     """).bindparams(bindparam("pid", type_=Integer), bindparam("started", type_=Text))
 SET_FLAG = text("UPDATE rollcall_version SET replicas = true WHERE NOT replicas")
-ERRORS = (RollcallError, SchemaChanged, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +85,7 @@ class ReplicaMonitor:
 
     def __init__(self, pool: ReplicatedReadPool, write: Callable[[TextClause], Awaitable[object]]) -> None:
         self._pool, self._write = pool, write
+        self._errors: tuple[type[Exception], ...] = (RollcallError, SchemaChanged, DBAPIError, *pool.errors.raised)
         self._synchronous_checks: dict[Replica, int] = {}
         self._waits: dict[tuple[int, str], float] = {}
         self._history = PositionHistory()
@@ -114,7 +113,7 @@ class ReplicaMonitor:
         checked = time.monotonic()
         try:
             state = await self._read_primary()
-        except ERRORS:
+        except self._errors:
             for replica in self._pool.replicas:
                 replica.let_lapse("primary_unavailable")
                 replica.measure_lag()
@@ -122,7 +121,7 @@ class ReplicaMonitor:
             return
         self._history.add(state.position, checked)
         await asyncio.gather(*(self._check(replica, state, checked) for replica in self._pool.replicas))
-        with suppress(*ERRORS):
+        with suppress(*self._errors):
             await self._end_waits(state, checked)
 
     async def _read_primary(self) -> PrimaryState:
@@ -143,7 +142,7 @@ class ReplicaMonitor:
         except TimeoutError:
             replica.let_lapse(BEHIND)
             return
-        except ERRORS:
+        except self._errors:
             replica.let_lapse(UNAVAILABLE)
             self._synchronous_checks.pop(replica, None)
             return

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
-import asyncpg
 import structlog
 from sqlalchemy import URL, ClauseElement
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -112,6 +111,7 @@ class ReplicatedReadPool(ReadPool):
         self.replicas: Sequence[Replica] = ()
         self.writers: RecentWriters = LocalWriters()
         self._stale = LocalWriters()
+        self._fallback_errors: tuple[type[Exception], ...] = (ServiceUnavailable, SchemaChanged, *self.errors.reported)
         self._next = 0
 
     @classmethod
@@ -140,7 +140,7 @@ class ReplicatedReadPool(ReadPool):
             row = await replica.pool.fetch_one(statement, bindings, owner)
         except StatementTimeout:
             raise
-        except (ServiceUnavailable, SchemaChanged, asyncpg.PostgresError) as error:
+        except self._fallback_errors as error:
             # It can't be reached, or is a moment behind, or a change on the primary conflicts with the statement.
             replica.fallbacks += 1
             if isinstance(error, ServiceUnavailable) and error.reason == DATABASE_UNAVAILABLE:

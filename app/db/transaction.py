@@ -5,7 +5,6 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-import asyncpg
 from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -15,20 +14,14 @@ from app.core.errors import InvalidPayload, SchemaChanged
 from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, Row
 from app.db.driver_errors import (
-    CONNECTION_ERRORS,
     READ_ONLY_SQLSTATE,
     OutcomeUnknown,
     StaleConnection,
     StatementTimeout,
-    is_missing_column,
-    is_stale,
-    is_timeout,
-    redact_driver_error,
-    rejection_reason,
 )
+from app.db.drivers import driver_errors
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
 
-DRIVER_ERRORS = (*CONNECTION_ERRORS, asyncpg.PostgresError, sqlite3.Error, OverflowError)
 INTEGRITY_SQLSTATES = "23"
 COMMIT = "COMMIT"
 
@@ -77,6 +70,7 @@ class WriteTransaction:
         """Work to do once the transaction is committed, even if its task is cancelled."""
         self.dialect = dialect
         self.postgresql = dialect.name == POSTGRESQL
+        self._errors = driver_errors(dialect.name)
 
     def compile(self, clause: ClauseElement) -> CompiledStatement:
         """Compile a SQLAlchemy statement for this database."""
@@ -167,13 +161,13 @@ class WriteTransaction:
             return
         try:
             await self._driver.rollback()
-        except DRIVER_ERRORS as error:
+        except self._errors.raised as error:
             self._raise_translated(error)
 
     async def _send(self, commands: str) -> None:
         try:
             await self._driver.execute(commands)
-        except DRIVER_ERRORS as error:
+        except self._errors.raised as error:
             self._raise_translated(error)
 
     async def _run(self, *statements: BoundStatement) -> Sequence[Row]:
@@ -183,7 +177,7 @@ class WriteTransaction:
         try:
             for text, values in statements:
                 rows = await self._driver.fetch(text, *values)
-        except DRIVER_ERRORS as error:
+        except self._errors.raised as error:
             self._raise_translated(error)
         return rows
 
@@ -194,7 +188,7 @@ class WriteTransaction:
             self._deadline.start(self._statement_timeout)
         try:
             return await self._driver._execute(work, self._driver, *deferred, *arguments)  # noqa: SLF001  # no public method takes several at once
-        except DRIVER_ERRORS as error:
+        except self._errors.raised as error:
             self._raise_translated(error)
 
     def _run_and_commit(self, driver: Any, *arguments: Any) -> Any:
@@ -207,17 +201,17 @@ class WriteTransaction:
     def _raise_translated(self, error: Exception) -> NoReturn:
         """Raise what the methods of this class promise for a driver's error."""
         self.failed = True
-        redact_driver_error(error)
+        self._errors.redact(error)
         code = str(getattr(error, "sqlstate", None) or "")
         if isinstance(error, sqlite3.IntegrityError) or code.startswith(INTEGRITY_SQLSTATES):
             raise IntegrityError(None, None, error, hide_parameters=True) from error
-        if is_timeout(error):
+        if self._errors.is_timeout(error):
             raise StatementTimeout(self._statement_timeout) from error
-        if is_missing_column(error):
+        if self._errors.is_missing_column(error):
             raise SchemaChanged from error
-        if reason := rejection_reason(error):
+        if reason := self._errors.rejection_reason(error):
             raise InvalidPayload(reason) from error
-        if is_stale(error) or code == READ_ONLY_SQLSTATE:
+        if self._errors.is_stale(error) or code == READ_ONLY_SQLSTATE:
             raise StaleConnection from error
         raise DBAPIError(None, None, error, hide_parameters=True) from error
 

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import PoolProxiedConnection
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,8 +16,9 @@ from app.core.watchdog import Watchdog
 from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, has_timed_out, terminate
 from app.db.driver_errors import DATABASE_UNAVAILABLE, OutcomeUnknown, StaleConnection
+from app.db.drivers import driver_errors
 from app.db.engine import BUSY_TIMEOUT_MS
-from app.db.postgresql import CONNECT_TIMEOUT_SECONDS, UNREACHABLE
+from app.db.postgresql import CONNECT_TIMEOUT_SECONDS
 from app.db.resource_pool import Owner, ResourcePool
 from app.db.traced_transaction import TracedWriteTransaction
 from app.db.transaction import PreparedQueries, WriteTransaction
@@ -164,7 +164,7 @@ class WritePool:
             return await self._engine.raw_connection()
         except PoolTimeout:
             raise ServiceUnavailable(WRITERS_BUSY) from None
-        except (*UNREACHABLE, DBAPIError):
+        except driver_errors(self._engine.dialect.name).unreachable:
             raise ServiceUnavailable(DATABASE_UNAVAILABLE) from None
 
     async def _fail(self, connection: PooledConnection, writer: WriteTransaction, error: BaseException) -> None:

@@ -13,7 +13,7 @@ from app.core.errors import OperatorError, ServiceUnavailable
 from app.db.database import Database
 from app.db.database_url import has_several_hosts, parse_url
 from app.db.driver_errors import OutcomeUnknown, StaleConnection
-from app.db.postgresql import HostList
+from app.db.host_list import HostList
 from app.http.response import error_headers
 from tests.conftest import HAS_POSTGRESQL, admin_url, make_settings, run_on_server
 
