@@ -188,11 +188,16 @@ async def test_a_rejected_policy_for_a_role_keeps_the_role(ada):
 
 async def test_the_page_of_a_role_sums_up_what_its_policies_allow(ada):
     path = (await ada.post("/policies/new", {"name": "Helpers"})).location.removeprefix("/admin").partition("?")[0]
-    for action in ("read", "update"):
-        values = {"fields": "*", "permissions": "", "validation": "", "presets": ""}
+    active = '{"status": {"_eq": "active"}}'
+    for action, rule, validation in (("create", "", active), ("read", "", ""), ("update", active, active)):
+        values = {"fields": "*", "permissions": rule, "validation": validation, "presets": ""}
         assert (await ada.post(f"{path}/directus_users/{action}", values)).status == 303
     await ada.post(f"{path}/attach", {"holder": "role", "role": uid("role-Viewer")})
 
     page = await ada.get(f"/roles/{uid('role-Viewer')}")
 
-    assert "Users: read, update" in page.html.find("ul", class_="role-policies").get_text()
+    line = page.html.select_one(".role-policies .grants li").get_text()
+    assert line == (
+        "Users: create (if the new values match: Status is active), read, "
+        "update (if Status is active, and the new values match: Status is active)"
+    )

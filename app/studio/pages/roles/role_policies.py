@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.studio.page_request import PageRequest
+from app.studio.pages.roles.role_grants import ActionGrant, grants_by_collection
 from app.studio.pages.roles.role_hierarchy import RoleHierarchy, RoleNode, description_text
+from app.studio.pages.users.user_fields import rule_words
 from app.studio.rights import Rights
 
 POLICY_FIELDS = ("name", "description", "admin_access", "app_access", "enforce_tfa")
@@ -23,10 +25,10 @@ class HeldPolicy:
     flags: frozenset[str]
     """Those of `admin_access`, `app_access` and `enforce_tfa` that are set, as far as the caller can see them."""
     source: RoleNode | None
-    grants: dict[str, list[str]] | None = None
+    grants: dict[str, list[ActionGrant]] | None = None
+    """What its permissions allow by collection; None if the caller may not see all of them."""
     expires: str | None = None
     """When the access row expires."""
-    """The actions that its permissions allow by collection; None if the caller may not see all of them."""
 
 
 async def read_policies(request: PageRequest, role: str, hierarchy: RoleHierarchy) -> list[HeldPolicy]:
@@ -42,7 +44,13 @@ async def read_policies(request: PageRequest, role: str, hierarchy: RoleHierarch
         {"roles": list(sources)},
     )
     order = list(sources)
-    held = [_held(row, sources) for row in data["access"] if row["policy"] and row["role"]]
+    words, registry = rule_words(request.translate), request.services.registry
+    held = []
+    for row in data["access"]:
+        if row["policy"] and row["role"]:
+            permissions = row["policy"].get("permissions")
+            grants = None if permissions is None else grants_by_collection(registry, permissions, words)
+            held.append(_held(row, sources, grants))
     return sorted(held, key=lambda each: (order.index(each.source.id if each.source else role), each.name.casefold()))
 
 
@@ -61,23 +69,15 @@ def _permission_fields(rights: Rights) -> list[str]:
     is_readable = rights.may_field("read", "policies", "permissions") and all(
         rights.may_field("read", "permissions", name) for name in ("collection", "action")
     )
-    return ['permissions(sort: ["id"], limit: -1) { collection action }'] if is_readable else []
+    fields = " ".join(rights.fields("read", "permissions", ("collection", "action", "permissions", "validation")))
+    return [f'permissions(sort: ["id"], limit: -1) {{ {fields} }}'] if is_readable else []
 
 
-def _grants(policy: dict[str, Any]) -> dict[str, list[str]] | None:
-    if "permissions" not in policy:
-        return None
-    grants: dict[str, list[str]] = {}
-    for row in policy["permissions"]:
-        actions = grants.setdefault(row["collection"], [])
-        if row["action"] not in actions:
-            actions.append(row["action"])
-    return grants
-
-
-def _held(row: dict[str, Any], sources: dict[str, RoleNode | None]) -> HeldPolicy:
+def _held(
+    row: dict[str, Any], sources: dict[str, RoleNode | None], grants: dict[str, list[ActionGrant]] | None
+) -> HeldPolicy:
     policy = row["policy"]
     flags = frozenset(name for name in ("admin_access", "app_access", "enforce_tfa") if policy.get(name))
     name, description = policy.get("name") or policy["id"], description_text(policy)
-    source, grants = sources[row["role"]["id"]], _grants(policy)
+    source = sources[row["role"]["id"]]
     return HeldPolicy(row["id"], policy["id"], name, description, flags, source, grants, row.get("expires"))
