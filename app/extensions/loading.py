@@ -2,7 +2,9 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from importlib.metadata import entry_points
 
 from app.core.config import ConfigurationError, Settings
@@ -19,8 +21,13 @@ Register = Callable[[Registrar], None]
 
 def extension_modules(settings: Settings) -> list[str]:
     """Return the names of the modules to load: those of EXTENSIONS first, each once."""
-    installed = (point.value for point in entry_points(group=ENTRY_POINT_GROUP))
-    return list(dict.fromkeys((*settings.extensions, *installed)))
+    return list(dict.fromkeys((*settings.extensions, *_installed_modules(tuple(sys.path)))))
+
+
+@lru_cache(maxsize=1)  # it opens a file of every installed package, for each application of a process
+def _installed_modules(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the modules that the packages in these directories name as extensions; `path` is `sys.path`."""
+    return tuple(point.value for point in entry_points(group=ENTRY_POINT_GROUP))
 
 
 def load_extensions(settings: Settings, additional: Sequence[Register] = ()) -> Extensions:

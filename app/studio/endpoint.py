@@ -2,6 +2,8 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urlencode
 
 import structlog
@@ -49,7 +51,16 @@ REASON = "reason"
 """The parameter with the code of the error with which a sign-in with a provider leads back."""
 TFA_SETUP = "/account/two-factor"
 
+ROUTER = Router(ROUTES)
+
 log = structlog.get_logger(__name__)
+
+
+@lru_cache(maxsize=1)  # endpoints that replace others because the fields have changed need the same files
+def _site_files(optional: tuple[tuple[str, Path], ...]) -> tuple[StaticFiles, Templates]:
+    """Return the static files, some of which are optional, and the templates that refer to them."""
+    static_files = StaticFiles(optional=dict(optional))
+    return static_files, Templates(static_files)
 
 
 class StudioEndpoint:
@@ -57,11 +68,11 @@ class StudioEndpoint:
 
     def __init__(self, services: Services, authenticator: Authenticator) -> None:
         self._services, self._authenticator = services, authenticator
-        graphiql = {f"graphiql/{name}": path for name, path in graphiql_files().items()}
-        static_files = StaticFiles(optional=graphiql)
+        graphiql = tuple((f"graphiql/{name}", path) for name, path in graphiql_files().items())
+        static_files, templates = _site_files(graphiql)
         schema = schema_for(services.registry, services.root_fields)
-        self._site = Site(schema, Templates(static_files), static_files, has_graphiql=bool(graphiql))
-        self._router, self._csrf_check = Router(ROUTES), CsrfCheck(services.settings)
+        self._site = Site(schema, templates, static_files, has_graphiql=bool(graphiql))
+        self._csrf_check = CsrfCheck(services.settings)
 
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         path = _path_below_root(scope)
@@ -71,7 +82,7 @@ class StudioEndpoint:
             return self._site.static_files.response(path.removeprefix(STATIC).partition("/")[2])
         request = await self._visitor_request(scope, head, body)
         try:
-            match = self._router.match(scope["method"], path)
+            match = ROUTER.match(scope["method"], path)
             self._check_origin(scope, head)
             if match.route.visitors:
                 request.parameters = match.parameters
