@@ -30,7 +30,7 @@ from app.graphql.schema import RollcallSchema
 from app.testing import TestSystem, open_system
 from tests.base_data import BASE_ROWS, CHEAP_HASH_COST
 from tests.browser import requirements as browser
-from tests.restoration import restore_rows, save_rows
+from tests.restoration import close_connection, restore_rows, save_rows
 from tests.selection import mark_further_cases, mark_other_database
 
 SERVER_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -307,6 +307,7 @@ async def open_copy(stack: AsyncExitStack, backend: str, templates: dict[str, st
         stack.push_async_callback(run_on_server, f"DROP DATABASE {name} WITH (FORCE)")
         url = admin_url(name)
     system = await stack.enter_async_context(open_system(make_settings(url)))
+    stack.callback(close_connection, url)
     COPIES.add(system)
     stack.callback(COPIES.discard, system)
     return system

@@ -121,18 +121,32 @@ async def _run_script(system, script):
         await (await connection.get_raw_connection()).driver_connection.execute(script)
 
 
+_CONNECTIONS: dict[str, sqlite3.Connection] = {}
+"""The connections that restore rows, by URL: a new one for each test would read the whole schema first."""
+
+
 def _sqlite_file(system):
-    return sqlite3.connect(system.settings.database_url.partition(":///")[2])
+    url = system.settings.database_url
+    if url not in _CONNECTIONS:
+        _CONNECTIONS[url] = sqlite3.connect(url.partition(":///")[2], check_same_thread=False)
+        _CONNECTIONS[url].execute("PRAGMA synchronous=OFF")
+    return _CONNECTIONS[url]
+
+
+def close_connection(url):
+    """Close the connection to a database that is no longer used, if there is one."""
+    if connection := _CONNECTIONS.pop(url, None):
+        connection.close()
 
 
 def _save_sqlite(system):
-    with closing(_sqlite_file(system)) as file:
+    with closing(sqlite3.connect(system.settings.database_url.partition(":///")[2])) as file:
         file.executescript(f"BEGIN;{COPY_TABLES}{SQLITE_TRIGGERS}COMMIT;")
 
 
 def _restore_sqlite(system):
     # foreign keys are not enforced on this connection, so other tables stay as they are
-    with closing(_sqlite_file(system)) as file, file:
+    with _sqlite_file(system) as file:
         file.execute("BEGIN IMMEDIATE")
         for (name,) in file.execute("SELECT DISTINCT name FROM changed_tables").fetchall():
             file.execute(f"DELETE FROM {name}")
