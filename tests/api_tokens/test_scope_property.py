@@ -29,8 +29,6 @@ from tests.policy.test_write_property import (
     write,
 )
 
-pytestmark = pytest.mark.both_databases
-
 CONDITIONS = st.sampled_from(
     [
         {"validation": {"title": {"_in": ["a", "ab"]}}, "presets": None},
@@ -121,6 +119,7 @@ def draw_scope(data):
     return data.draw(some) if data.draw(st.integers(0, 4)) else None
 
 
+@pytest.mark.both_databases
 @settings(max_examples=settings().max_examples // 2)  # each example replaces all rows
 @given(data=st.data())
 async def test_a_token_sees_the_rows_and_fields_of_the_intersection_and_never_more_than_its_owner(scratch_db, data):

@@ -61,6 +61,7 @@ def test_two_workers_run_a_job_once_per_interval(tmp_path, backend):
     assert {run.split()[1] for run in runs} == {"1"}
 
 
+@pytest.mark.slow
 def test_an_extension_that_cannot_be_loaded_stops_the_command_with_one_sentence(tmp_path):
     (tmp_path / "noting.py").write_text("import nothing_of_this_name")
     env = environment(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'rollcall.db'}")

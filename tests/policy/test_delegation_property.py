@@ -83,6 +83,7 @@ def is_admin(tables):
     return any(policy.admin for policy in World(tables).of_user(WRITER))
 
 
+@pytest.mark.one_database
 @settings(max_examples=EXAMPLES)  # each replaces all rows several times
 @given(data=st.data())
 async def test_no_accepted_write_grants_more_than_its_author_has(scratch_db, outcomes, data):

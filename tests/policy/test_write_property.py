@@ -145,6 +145,7 @@ async def write(users, reference, action, keys, payload):
     return expected, None
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("action", ["create", "update", "delete"])
 @settings(max_examples=settings().max_examples // 4)  # each example replaces all rows
 @given(data=st.data())

@@ -43,6 +43,7 @@ def test_users_come_from_files_that_are_imported(folder):
     assert "1 passed" in run_pytest(folder).stdout
 
 
+@pytest.mark.slow
 def test_an_invalid_file_is_an_error_with_its_place(folder):
     (folder / "b.yaml").write_text("tests:\n  - {as: public, mey: []}\n")
     (folder / "c.yaml").write_text("role: []\n")

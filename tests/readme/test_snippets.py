@@ -103,6 +103,7 @@ async def test_the_example_of_a_permission_is_accepted(writable_db):
     ) == [{"action": "read"}]
 
 
+@pytest.mark.slow
 @needs_curl
 def test_the_first_query_succeeds(checkout):
     commands, query = snippets("sh", section("README.md", "Quick start"))

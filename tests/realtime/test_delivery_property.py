@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +87,7 @@ def difference(before, after):
     )
 
 
+@pytest.mark.one_database
 @settings(max_examples=settings().max_examples // 2)
 @given(data=st.data())
 async def test_a_subscription_is_sent_the_difference_that_each_commit_makes(scratch_db, data):

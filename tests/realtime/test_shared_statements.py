@@ -3,6 +3,7 @@
 Their rights often share a shape, so that one statement reads what changes for several of them.
 """
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ class Subscriber:
         return await shown(self.system, self.name, self.fields, self.caller)
 
 
+@pytest.mark.one_database
 @settings(max_examples=settings().max_examples // 2)
 @given(data=st.data())
 async def test_subscribers_who_share_statements_are_sent_what_each_of_them_may_see(scratch_db, data):
