@@ -14,6 +14,8 @@ from tests.base_data import static_token, uid
 from tests.realtime.sockets import Client, serving, subscribed
 from tests.realtime.test_events import write
 
+pytestmark = pytest.mark.one_database
+
 ADA, VI, ED = static_token("ada"), static_token("vi"), uid("ed")
 USERS = {"type": "subscribe", "collection": "directus_users", "uid": "u", "query": {"fields": ["id", "title"]}}
 
@@ -59,6 +61,7 @@ async def test_a_subscription_begins_with_the_rows_and_goes_on_with_changes(serv
     assert ended == {**message, "event": "unsubscribe"}
 
 
+@pytest.mark.both_databases
 async def test_the_rows_are_read_from_the_primary(shared_db):
     if shared_db.database.dialect != "postgresql":
         pytest.skip("SQLite has no replicas")

@@ -15,6 +15,8 @@ from tests.realtime.sockets import SUBSCRIBE, graphql_client, serving, subscribe
 from tests.realtime.test_events import write
 
 VI, ADA, ED = static_token("vi"), static_token("ada"), uid("ed")
+pytestmark = pytest.mark.one_database
+
 SIMPLE = "subscription { directus_users_mutated { key } }"
 COMPLETE = ("complete", None)
 
