@@ -70,7 +70,7 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "policy-created-for-role": _("The policy was created and attached. Open it to choose its permissions."),
         "policy-deleted": _("The policy was deleted."),
         "permissions-saved": _("The permissions of the policy were saved."),
-        "permission-saved": _("The permission was saved and applies now."),
+        "permission-saved": _("The permission was saved and applies now. You do not need to save the policy for it."),
         "permission-deleted": _("The permission was deleted."),
         "users-updated": _("The selected users were updated."),
         "users-deleted": _("The selected users were deleted."),

@@ -32,7 +32,7 @@ async def test_a_built_rule_is_what_its_holders_see(editor, directory):
     assert await rule_of(editor) == {"status": {"_eq": "suspended"}}
     await expect(editor.locator("#preview")).to_contain_text("rows match.")
     await editor.get_by_role("button", name="Save permission").click()
-    await expect(editor.locator("[data-notice]")).to_have_text("The permission was saved and applies now.")
+    await expect(editor.locator("[data-notice]")).to_contain_text("The permission was saved and applies now.")
     seen = await directory.directory(caller("wes"))["users"].read_by_query({"fields": ["id", "status"]})
     assert {row["status"] for row in seen} == {"suspended"}
     assert uid("sue") in {row["id"] for row in seen}
@@ -111,9 +111,14 @@ async def test_the_builder_is_used_by_keyboard_only(editor):
 
 async def test_a_changed_cell_is_unsaved_until_the_only_save_button_is_pressed(browsing):
     page = await browsing.open(f"/policies/{uid('policy-Writers')}", user="ada")
+    save = page.get_by_role("button", name="Save policy and permissions")
     await expect(page.get_by_text("Not saved yet")).to_be_hidden()
+    await expect(page.get_by_text("Everything is saved")).to_be_visible()
+    await expect(save).not_to_contain_class("primary")
     await page.get_by_label("Roles: Update").select_option("all")
     await expect(page.get_by_text("Not saved yet")).to_be_visible()
+    await expect(page.get_by_text("Everything is saved")).to_be_hidden()
+    await expect(save).to_contain_class("primary")
 
     questions = []
 
@@ -150,4 +155,4 @@ async def test_without_scripts_a_rule_is_previewed_and_saved(browsing):
     await expect(page.locator("#preview")).to_contain_text("1 row matches.")
     await page.get_by_role("button", name="Save permission").click()
 
-    await expect(page.locator("[data-notice]")).to_have_text("The permission was saved and applies now.")
+    await expect(page.locator("[data-notice]")).to_contain_text("The permission was saved and applies now.")

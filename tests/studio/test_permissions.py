@@ -225,12 +225,12 @@ async def test_operators_that_need_no_value_are_saved(ada):
     assert (await ada.post(f"{WRITERS}/directus_users/read", values)).status == 303
 
 
-async def test_a_new_permission_starts_without_fields_and_an_untouched_form_grants_nothing(ada, members):
+async def test_a_new_permission_starts_with_all_fields_and_a_form_without_a_choice_grants_nothing(ada, members):
     path = f"{WRITERS}/directus_roles/update"
     page = await ada.get(path)
 
     assert "Now: not allowed." in page.text
-    assert not page.html.select("[name=fields][checked]")
+    assert [field["value"] for field in page.html.select("[name=fields][checked]")] == ["*"]
     assert "Create permission" in page.html.select_one(".save-bar").text
     rejected = await ada.post(path, {"permissions": "", "validation": "", "presets": ""})
     assert rejected.status == 422

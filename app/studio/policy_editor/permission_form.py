@@ -62,10 +62,10 @@ class PermissionForm:
 
     @classmethod
     def of_stored(cls, stored: Mapping[str, Any], parts: tuple[str, ...]) -> "PermissionForm":
-        """Return the form of a stored permission; an empty mapping is one that does not exist yet."""
+        """Return the form of a stored permission; an empty mapping is one that does not exist yet: all fields."""
         texts = {name: json_of(stored.get(name)) for name in parts if name != "fields"}
-        fields = list(stored.get("fields") or [])
-        choice = None if not stored else EVERY_FIELD if EVERY_FIELD in fields else ""
+        fields = list(stored.get("fields") or []) if stored else [EVERY_FIELD]
+        choice = EVERY_FIELD if EVERY_FIELD in fields else ""
         return cls(fields, texts, choice)
 
     @classmethod
