@@ -27,7 +27,7 @@ from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
 from app.flows.service_metrics import OutboxMetrics, register_readings
-from app.graphql.schema import schema_for
+from app.graphql.schema import schema_of
 from app.http.admission import Admission
 from app.http.admission_queue import AdmissionLimits
 from app.http.authentication import Authenticator
@@ -181,7 +181,7 @@ class RollcallApp(HTTPMiddleware):
             if loaded is None:
                 return
             services = self._services.with_registry(*loaded)
-            await asyncio.to_thread(schema_for, loaded.registry, services.root_fields)
+            await asyncio.to_thread(schema_of, services)
             self.use_endpoints(*self._build_endpoints(services))
             self._services, self._schema_token = services, loaded.token
             if self._hub is not None:

@@ -23,7 +23,7 @@ from app.db.models import SCHEMA_TABLES, User
 from app.extensions.loading import Register, load_extensions
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import COLUMNS, ImportResult, import_rows
-from app.graphql.schema import schema_for
+from app.graphql.schema import schema_of
 from app.repositories.directory import Directory
 from app.repositories.schema.registry_loader import load_schema
 from app.repositories.services import Services
@@ -82,7 +82,7 @@ class TestSystem:
         self, query: str, variables: dict[str, Any] | None = None, caller: Caller = PUBLIC
     ) -> ExecutionResult:
         """Execute a GraphQL query as a caller; data are plain Python values, errors have their `original_error`."""
-        schema = schema_for(self.services.registry, self.services.root_fields)
+        schema = schema_of(self.services)
         return await schema.execute(query, variables, context_value=self.directory(caller))
 
     async def finish_hooks(self) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from app.core.config import Settings
 from app.ratelimit.base import Rate
 from app.repositories.project_settings import read_project_settings
 from app.repositories.services import Services
@@ -54,8 +55,21 @@ def limits(services: Services) -> dict[str, Any]:
         **UNSUPPORTED_FEATURES,
         "rateLimit": _rate_fields(services.rates.client_rate),
         "rateLimitGlobal": _rate_fields(services.rates.global_rate),
-        "websocket": services.settings.websockets_enabled,
+        "websocket": websocket(services.settings),
         "queryLimit": {"default": services.limits.default_rows, "max": -1 if max_rows is None else max_rows},
+    }
+
+
+def websocket(settings: Settings) -> dict[str, Any] | Literal[False]:
+    """Return how clients connect to realtime: for each service when they authenticate and its path."""
+    if not settings.websockets_enabled:
+        return False
+    rest = {"authentication": settings.websockets_rest_auth, "path": "/websocket"}
+    graphql = {"authentication": settings.websockets_graphql_auth, "path": "/graphql/system"}
+    return {
+        "rest": settings.websockets_rest_enabled and rest,
+        "graphql": settings.websockets_graphql_enabled and graphql,
+        "heartbeat": settings.websockets_heartbeat_enabled and settings.websockets_heartbeat_period,
     }
 
 

@@ -56,7 +56,7 @@ from app.graphql.fields.mutations import define_mutation_types, mutations
 from app.graphql.fields.passkeys import define_passkey_types, passkey_mutations, passkey_queries
 from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAccess, queries
 from app.graphql.fields.schema_changes import define_schema_change_types, schema_mutations
-from app.graphql.fields.server import define_server_types, server_queries
+from app.graphql.fields.server import WebSocketFeatures, define_server_types, server_queries
 from app.graphql.fields.simulations import define_simulation_types, simulation_mutations
 from app.graphql.fields.subscription_fields import subscriptions
 from app.graphql.plans.cache import PlanCache
@@ -69,6 +69,7 @@ from app.policy.visibility import admin_visibility
 from app.query.collection import BUILT_IN, Registry
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import MAX_READ_ATTEMPTS
+from app.repositories.services import Services
 
 MAX_INTROSPECTIONS, MAX_INTROSPECTION_BYTES = 2_000, 1_000_000
 """Maximum total weight of the cached introspections, and maximum length of one with its request."""
@@ -298,11 +299,13 @@ class RollcallSchema(strawberry.Schema):
                 log.error("resolver_failed", path=error.path, exc_info=original)
 
 
-def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ...] = ()) -> RollcallSchema:
+def build_schema(
+    registry: Registry = BUILT_IN, root_fields: tuple[RootField, ...] = (), websocket: WebSocketFeatures | None = None
+) -> RollcallSchema:
     """Build the schema of all types and root fields for the collections of a registry, with those of extensions."""
     with TypeBuilder(registry) as types:
         types.define_collection_types()
-        define_server_types(types)
+        define_server_types(types, websocket)
         define_schema_types(types)
         define_account_types(types)
         define_access_types(types)
@@ -339,9 +342,16 @@ def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ..
         )
 
 
-def schema_for(registry: Registry, root_fields: tuple[RootField, ...] = ()) -> RollcallSchema:
+def schema_for(
+    registry: Registry, root_fields: tuple[RootField, ...] = (), websocket: WebSocketFeatures | None = None
+) -> RollcallSchema:
     """Return the schema of a registry, with the root fields of extensions. Building one takes half a second."""
-    return _cached_schema(registry, root_fields)
+    return _cached_schema(registry, root_fields, websocket)
+
+
+def schema_of(services: Services) -> RollcallSchema:
+    """Return the schema that a server with these services serves."""
+    return schema_for(services.registry, services.root_fields, WebSocketFeatures.of(services.settings))
 
 
 _building = threading.Lock()
@@ -349,9 +359,11 @@ _building = threading.Lock()
 
 
 @lru_cache(maxsize=8)
-def _cached_schema(registry: Registry, root_fields: tuple[RootField, ...]) -> RollcallSchema:
+def _cached_schema(
+    registry: Registry, root_fields: tuple[RootField, ...], websocket: WebSocketFeatures | None
+) -> RollcallSchema:
     with _building:
-        return build_schema(registry, root_fields)
+        return build_schema(registry, root_fields, websocket)
 
 
 schema = schema_for(BUILT_IN)

@@ -400,7 +400,10 @@ def _server_limits() -> dict[str, Schema]:
     rate = {"oneOf": [object_of({"points": count, "duration": count}), BOOLEAN]}
     rates = dict.fromkeys(("rateLimit", "rateLimitGlobal"), rate)
     query_limit = object_of({"default": count, "max": count})
-    return {**rates, "websocket": BOOLEAN, "queryLimit": query_limit, "version": TEXT}
+    modes = {"type": "string", "enum": ["public", "handshake", "strict"]}
+    service = {"oneOf": [object_of({"authentication": modes, "path": TEXT}), BOOLEAN]}
+    websocket = object_of({"rest": service, "graphql": service, "heartbeat": {"oneOf": [count, BOOLEAN]}})
+    return {**rates, "websocket": {"oneOf": [websocket, BOOLEAN]}, "queryLimit": query_limit, "version": TEXT}
 
 
 def graphql() -> Iterator[EndpointSpec]:

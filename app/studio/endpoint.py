@@ -22,7 +22,7 @@ from app.core.errors import (
     TokenExpired,
     TwoFactorSetupRequired,
 )
-from app.graphql.schema import schema_for
+from app.graphql.schema import schema_of
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.csrf import CsrfCheck
@@ -70,7 +70,7 @@ class StudioEndpoint:
         self._services, self._authenticator = services, authenticator
         graphiql = tuple((f"graphiql/{name}", path) for name, path in graphiql_files().items())
         static_files, templates = _site_files(graphiql)
-        schema = schema_for(services.registry, services.root_fields)
+        schema = schema_of(services)
         self._site = Site(schema, templates, static_files, has_graphiql=bool(graphiql))
         self._csrf_check = CsrfCheck(services.settings)
 

@@ -51,6 +51,52 @@ async def test_graphql_returns_the_same(readonly_db):
     assert project.data == {"server_info": {"project": {"project_name": "Directus", "public_registration": False}}}
 
 
+MODES = {"authentication": "strict", "path": "/websocket"}
+WEBSOCKET = "{ server_info { websocket { rest { authentication path } graphql { authentication path } heartbeat } } }"
+
+
+@pytest.mark.one_database
+@pytest.mark.parametrize(
+    ("settings", "query", "expected"),
+    [
+        ({}, "{ server_info { websocket } }", False),
+        (
+            {"websockets_enabled": True, "websockets_rest_auth": "strict"},
+            WEBSOCKET,
+            {"rest": MODES, "graphql": {"authentication": "handshake", "path": "/graphql/system"}, "heartbeat": 30},
+        ),
+        (
+            {"websockets_enabled": True, "websockets_graphql_enabled": False, "websockets_rest_auth": "strict"},
+            "{ server_info { websocket { rest { authentication path } graphql heartbeat } } }",
+            {"rest": MODES, "graphql": False, "heartbeat": 30},
+        ),
+        (
+            {"websockets_enabled": True, "websockets_rest_enabled": False, "websockets_heartbeat_enabled": False},
+            "{ server_info { websocket { rest graphql { authentication path } heartbeat } } }",
+            {
+                "rest": False,
+                "graphql": {"authentication": "handshake", "path": "/graphql/system"},
+                "heartbeat": False,
+            },
+        ),
+    ],
+    ids=["disabled", "enabled", "without GraphQL", "without REST"],
+)
+async def test_authenticated_callers_get_how_they_connect_to_realtime(readonly_db, settings, query, expected):
+    """As recorded of a Directus: an object of what is enabled, and false for the rest."""
+    async with served(readonly_db.settings.model_copy(update=settings)) as client:
+        rest = (await client.get("/server/info", headers=SAM)).json()["data"]
+        graphql = (await client.post("/graphql/system", json={"query": query}, headers=SAM)).json()
+        anonymous = (await client.post("/graphql/system", json={"query": query})).json()
+        sdl = (await client.get("/server/specs/graphql/system", headers=SAM)).text
+
+    assert rest["websocket"] == expected
+    assert graphql == {"data": {"server_info": {"websocket": expected}}}
+    assert "Cannot query field 'websocket'" in anonymous["errors"][0]["extensions"]["errors"][0]["message"]
+    assert ("websocket: server_info_websocket\n" if expected else "websocket: Boolean\n") in sdl
+    assert ("enum server_info_websocket_graphql_authentication" in sdl) == bool(expected and expected["graphql"])
+
+
 async def test_health_queries_the_database_and_shows_admins_the_response_time(client, readonly_db):
     statements = readonly_db.database.reader.statements
     anonymous, admin = await client.get("/server/health"), await client.get("/server/health", headers=ADA)

@@ -4,12 +4,13 @@ import asyncio
 import enum
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import orjson
 import strawberry
 from strawberry.types.field import StrawberryField
 
+from app.core.config import Settings
 from app.core.errors import InvalidQuery
 from app.flows import server_info
 from app.flows.health import detailed_health, health
@@ -37,7 +38,7 @@ INFO_FIELDS = {
     "project": "server_info_project",
     "rateLimit": "Boolean",
     "rateLimitGlobal": "Boolean",
-    "websocket": "Boolean",
+    "websocket": "server_info_websocket",
     "queryLimit": "server_info_query_limit",
 }
 GLOBALS_FIELDS = ("enforce_tfa", "app_access", "admin_access")
@@ -46,14 +47,54 @@ Info = strawberry.Info[GraphQLContext, Any]
 
 Scope = enum.Enum("Scope", {"items": "items", "system": "system"})
 
+WEBSOCKET = "server_info_websocket"
 
-def define_server_types(types: TypeBuilder) -> None:
-    """Define the types of these fields."""
+
+class WebSocketFeatures(NamedTuple):
+    """What realtime consists of: its services, and whether it sends pings as messages."""
+
+    rest: bool
+    graphql: bool
+    heartbeat: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return what the settings enable; None without realtime."""
+        info = server_info.websocket(settings)
+        return cls(**{name: bool(value) for name, value in info.items()}) if info else None
+
+
+def define_server_types(types: TypeBuilder, websocket: WebSocketFeatures | None = None) -> None:
+    """Define the types of these fields. As in Directus, what is disabled is a boolean, which is false."""
+    info_fields = {**INFO_FIELDS, "websocket": _websocket_type(types, websocket) if websocket else "Boolean"}
     types.register_type("graphql_sdl_scope", strawberry.enum(Scope, name="graphql_sdl_scope"))
     types.define_type("server_info_project", (types.field(name, spec) for name, spec in PROJECT_FIELDS.items()))
     types.define_type("server_info_query_limit", (types.field(name, "Int") for name in ("default", "max")))
-    types.define_type("server_info", (types.field(name, spec) for name, spec in INFO_FIELDS.items()))
+    types.define_type("server_info", (types.field(name, spec) for name, spec in info_fields.items()))
     types.define_type("policy_me_globals_type", (types.field(name, "Boolean") for name in GLOBALS_FIELDS))
+
+
+def _websocket_type(types: TypeBuilder, features: WebSocketFeatures) -> str:
+    """Define the type of the connections to realtime, and return its name."""
+    specs = {"heartbeat": "Int" if features.heartbeat else "Boolean"}
+    for service in ("rest", "graphql"):
+        specs[service] = _service_type(types, f"{WEBSOCKET}_{service}") if getattr(features, service) else "Boolean"
+    types.define_type(WEBSOCKET, (types.field(name, specs[name]) for name in WebSocketFeatures._fields))
+    return WEBSOCKET
+
+
+def _service_type(types: TypeBuilder, name: str) -> str:
+    """Define the type of the connections to one service, and return its name."""
+
+    class Authentication(enum.Enum):
+        public = "public"
+        handshake = "handshake"
+        strict = "strict"
+
+    modes = f"{name}_authentication"
+    types.register_type(modes, strawberry.enum(Authentication, name=modes))
+    types.define_type(name, (types.field("authentication", modes), types.field("path", "String")))
+    return name
 
 
 def server_queries(types: TypeBuilder) -> Iterator[StrawberryField]:
@@ -82,9 +123,17 @@ async def _info(info: Info) -> SimpleNamespace:
     await info.context.fresh_access()
     limits = server_info.limits(services)
     query_limit = SimpleNamespace(**limits.pop("queryLimit"))
+    websocket = _namespace(limits.pop("websocket"))
     flags = {name: bool(value) for name, value in limits.items()}  # rate limits are Boolean in the schema
     project = SimpleNamespace(**await server_info.project(services))
-    return SimpleNamespace(project=project, queryLimit=query_limit, **flags)
+    return SimpleNamespace(project=project, queryLimit=query_limit, websocket=websocket, **flags)
+
+
+def _namespace(value: Any) -> Any:
+    """Return an object whose attributes are the members of a dict; another value as it is."""
+    return (
+        SimpleNamespace(**{key: _namespace(part) for key, part in value.items()}) if isinstance(value, dict) else value
+    )
 
 
 async def _health(info: Info) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from app.core.errors import (
 from app.graphql.fields.account import FieldCredentialsError
 from app.graphql.fields.subscription_fields import NOT_ENABLED, OVER_HTTP
 from app.graphql.plans.queries import BoundRequest, answer_from_plan
-from app.graphql.schema import schema_for
+from app.graphql.schema import schema_of
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.endpoint_request import error_to_report
@@ -62,7 +62,7 @@ class GraphQLEndpoint:
         self, services: Services, authenticator: Authenticator, streams: "SubscriptionStreams | None" = None
     ) -> None:
         self._services, self._authenticator, self._streams = services, authenticator, streams
-        self._schema = schema_for(services.registry, services.root_fields)
+        self._schema = schema_of(services)
         self._max_values = services.settings.max_payload_values
         self._plan_hits = services.metrics.graphql_plan_hits
         self._bound_requests: LRUCache[RequestKey, BoundRequest] = LRUCache(MAX_CACHED_REQUESTS)

@@ -10,7 +10,7 @@ from app.core.errors import MethodNotAllowed, RouteNotFound
 from app.core.lifecycle import Phase
 from app.flows import server_info
 from app.flows.health import detailed_health, health, readiness
-from app.graphql.schema import schema_for
+from app.graphql.schema import schema_of
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.http.authentication import Authenticator
 from app.http.endpoint_paths import LIVE, READY
@@ -105,7 +105,7 @@ class ServerEndpoints:
         """
         self._require_introspection(scope)
         access = await self._directory(head).described_access()
-        schema = schema_for(self._services.registry, self._services.root_fields)
+        schema = schema_of(self._services)
         visible = caller_schema_for(schema.graphql, access, self._services.limits)
         sdl = await asyncio.to_thread(lambda: visible.sdl)
         return Response(sdl.encode(), media=BINARY, headers=(SDL_FILE,))

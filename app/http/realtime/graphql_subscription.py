@@ -10,7 +10,7 @@ from app.core.errors import RollcallError
 from app.flows.realtime.hub import RealtimeHub
 from app.flows.realtime.membership import HubMember, Subscription
 from app.flows.realtime.view import ChangeList
-from app.graphql.schema import schema_for
+from app.graphql.schema import schema_of
 from app.graphql.subscriptions import GraphQLRequest, PreparedSubscription, prepare_subscription
 
 
@@ -32,7 +32,7 @@ async def start_subscription(
     """
     async with hub.turn(member):
         services, access = hub.services, member.access
-        schema = schema_for(services.registry, services.root_fields)
+        schema = schema_of(services)
         work = partial(prepare_subscription, schema, request, access, services)
         prepared = await services.planning.run(access.owner, work)
         return await hub.start(member, prepared.build, _ResultSink(receiver, prepared))
