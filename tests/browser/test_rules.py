@@ -6,6 +6,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.base_data import caller, uid
+from tests.flows.inviters import update_user
 
 READ_USERS = f"/policies/{uid('policy-Writers')}/directus_users/read"
 
@@ -156,3 +157,12 @@ async def test_without_scripts_a_rule_is_previewed_and_saved(browsing):
     await page.get_by_role("button", name="Save permission").click()
 
     await expect(page.locator("[data-notice]")).to_contain_text("The permission was saved and applies now.")
+
+
+async def test_the_preview_fits_beside_the_fields_if_values_are_long(editor, directory):
+    await update_user(directory, "sue", email=f"{'long' * 12}@example.com")
+    await editor.locator("[name=permissions]").fill(json.dumps({"id": {"_eq": uid("sue")}}))
+
+    await expect(editor.locator("#preview")).to_contain_text("longlong")
+    frame = editor.locator("#preview .table-frame")
+    assert await frame.evaluate("element => element.scrollWidth - element.clientWidth") == 0
