@@ -46,11 +46,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(settings, port=None, **overrides):
+async def serving(settings, port=None, uvicorn_options=None, **overrides):
     """Serve the application with WebSockets on this or a free port, ready for subscriptions."""
     settings = settings.model_copy(update={"websockets_enabled": True, "log_level": "error", **overrides})
     app, port = create_app(settings), port or free_port()
-    options = {"http": http_protocol(settings), **websocket_options(settings)}
+    options = {"http": http_protocol(settings), **websocket_options(settings), **(uvicorn_options or {})}
     config = uvicorn.Config(app, port=port, lifespan="on", log_config=None, access_log=False, **options)
     server = SilentServer(config)
     task = asyncio.create_task(server.serve())
