@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from websockets import Subprotocol
 from websockets.asyncio.client import connect
 
 from app.core.caller import SYSTEM
@@ -42,9 +43,9 @@ async def test_subscriptions_work_over_wss(restored_db, certificate):
     trusting = ssl.create_default_context(cafile=file)
     tls = {"ssl_certfile": str(file), "ssl_keyfile": str(key)}
     async with serving(restored_db.settings, uvicorn_options=tls) as server:
-        url = f"wss://localhost:{server.port}"
+        url, protocols = f"wss://localhost:{server.port}", [Subprotocol(PROTOCOL)]
         async with (
-            connect(f"{url}/graphql/system", subprotocols=[PROTOCOL], ssl=trusting, host="127.0.0.1") as graphql,
+            connect(f"{url}/graphql/system", subprotocols=protocols, ssl=trusting, host="127.0.0.1") as graphql,
             connect(f"{url}/websocket", ssl=trusting, host="127.0.0.1") as directus,
         ):
             clients = Client(graphql), Client(directus)
