@@ -45,18 +45,40 @@ class _Phase(Enum):
     """Nothing: the last answer is written, and the rest of the request is discarded."""
 
 
+IDLE, HEAD, BODY, END = _Phase  # names of this module, which cost less than members of a class
+
+
 class LimitedHttpProtocol(HttpToolsProtocol):
     """Uvicorn's protocol, which has no limits of its own on the size of a head or on the time for a request.
 
     A head over `MAX_HEAD_SIZE` is answered with 431, a slow head or body with 408; then the connection is closed. A
     request that arrives in one piece needs no timer. Before a connection is closed while its client is sending, the
     rest is discarded within bounds: closing at once would reset the connection, and the client would lose the answer.
+
+    What runs for every request calls uvicorn's methods without `super`, and has its attributes in slots: together with
+    uvicorn's own, they would be too many for Python to keep them in its faster form.
     """
+
+    __slots__ = (
+        "_body_size",
+        "_connection_limit",
+        "_discarded_size",
+        "_ended",
+        "_head_size",
+        "_limits",
+        "_options",
+        "_phase",
+        "_running",
+        "_stall",
+        "_timer",
+        "_was_paused",
+        "connected_at",
+    )
 
     def __init__(self, *args: Any, limits: HttpLimits, connection_limit: ConnectionLimit, **options: Any) -> None:
         super().__init__(*args, **options)
         self._limits, self._connection_limit = limits, connection_limit
-        self._phase = _Phase.HEAD
+        self._phase = HEAD
         self._timer: asyncio.TimerHandle | None = None
         self._head_size = self._body_size = self._discarded_size = 0
         """Bytes of the current head; of the body since the last check of its rate; and discarded."""
@@ -89,15 +111,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """Whether the client has yet to send a request, or the rest of one."""
         if self.transport.is_closing():
             return False
-        if self._phase is _Phase.END:
+        if self._phase is END:
             return True
         is_answered = self.cycle is None or self.cycle.response_complete
-        return is_answered or (self._phase is _Phase.BODY and not self.cycle.response_started)
+        return is_answered or (self._phase is BODY and not self.cycle.response_started)
 
     def close_for_others(self) -> None:
         """Close the connection in favor of others, at once, with 503 if a part of a request has arrived."""
-        is_answered = self._phase is _Phase.BODY and self.cycle.response_complete
-        if self._head_size and self._phase is not _Phase.END and not is_answered:
+        is_answered = self._phase is BODY and self.cycle.response_complete
+        if self._head_size and self._phase is not END and not is_answered:
             self._reject(503, "The server has too many connections; try again later")
         self.transport.close()  # what the client still sends is not awaited: meanwhile the connection would count
 
@@ -119,51 +141,53 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._stop_stall()
 
     def data_received(self, data: bytes) -> None:
-        if self._phase is _Phase.END:
+        if self._phase is END:
             self._discard(len(data))
             return
-        if self._phase is _Phase.BODY:
+        if self._phase is BODY:
             self._body_size += len(data)
             if self.cycle.response_complete:
                 self._discard(len(data))
         else:
             self._head_size += len(data)
         self._ended = False
-        super().data_received(data)
+        HttpToolsProtocol.data_received(self, data)
+        if self._phase is IDLE and self._ended and self._timer is None and not self.cycle.response_complete:
+            return  # as almost always: a whole request in one piece
         self._after_data()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
         self._ended = False
 
     def on_headers_complete(self) -> None:
         if self._head_size > MAX_HEAD_SIZE and self._parsed_head_size() > MAX_HEAD_SIZE:
             raise ValueError  # ends the parsing of this piece of data; the answer is in `send_400_response`
-        super().on_headers_complete()
-        self._phase, self._body_size = _Phase.BODY, 0
+        HttpToolsProtocol.on_headers_complete(self)
+        self._phase, self._body_size = BODY, 0
         if not self.pipeline:
             self._running = self.cycle
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._phase, self._head_size, self._ended = _Phase.IDLE, 0, True
+        HttpToolsProtocol.on_message_complete(self)
+        self._phase, self._head_size, self._ended = IDLE, 0, True
 
     def on_response_complete(self) -> None:
         if self.pipeline:
             self._running = self.pipeline[-1][0]
-        super().on_response_complete()
-        if self._phase is _Phase.BODY and self.cycle.response_complete and not self.transport.is_closing():
+        HttpToolsProtocol.on_response_complete(self)
+        if self._phase is BODY and self.cycle.response_complete and not self.transport.is_closing():
             self._start_timer(DISCARD_SECONDS, self.transport.close)
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the WebSocket protocol, whose limits apply from now on."""
         super().handle_websocket_upgrade()
         self._stop_timer()
-        self._phase = _Phase.END
+        self._phase = END
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that cannot be parsed, or whose head is too large."""
-        if self._phase is not _Phase.BODY and self._head_size > MAX_HEAD_SIZE:
+        if self._phase is not BODY and self._head_size > MAX_HEAD_SIZE:
             self._reject_head()
         else:
             self._reject(400, msg)
@@ -179,31 +203,31 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def end(self) -> None:
         """Close the connection after the last answer; what the client is still sending is discarded before."""
-        if self._phase is not _Phase.BODY or not self.transport.can_write_eof():
+        if self._phase is not BODY or not self.transport.can_write_eof():
             self.transport.close()
         elif not self.transport.is_closing():
-            self._phase = _Phase.END
+            self._phase = END
             self.transport.write_eof()
             self.flow.resume_reading()
             self._start_timer(DISCARD_SECONDS, self.transport.close)
 
     def _after_data(self) -> None:
         """Start or stop the timer for what the client has to send next."""
-        if self._phase is _Phase.END or self.transport.is_closing():
+        if self._phase is END or self.transport.is_closing():
             return
-        if self._phase is _Phase.BODY:
+        if self._phase is BODY:
             self._was_paused |= self.flow.read_paused
             if not isinstance(self.cycle.transport, _EndingTransport):
                 self.cycle.transport = cast("asyncio.Transport", _EndingTransport(self))
                 self._start_timer(self._limits.body_timeout, self._check_body)
-        elif self._phase is _Phase.IDLE and self._ended:
+        elif self._phase is IDLE and self._ended:
             self._stop_timer()
             if self.cycle.response_complete:  # before the end of the body; uvicorn's timer was stopped by the rest
                 self._start_timer(self.timeout_keep_alive, self.transport.close)
         elif self._head_size > MAX_HEAD_SIZE:
             self._reject_head()
-        elif self._phase is _Phase.IDLE:
-            self._phase = _Phase.HEAD
+        elif self._phase is IDLE:
+            self._phase = HEAD
             self._start_timer(self._limits.head_timeout, self._check_head)
 
     def _check_head(self) -> None:
@@ -228,15 +252,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def _reject(self, status: int, message: str) -> None:
         """Answer for the application, unless its answer has started, and close the connection."""
-        if self.transport.is_closing() or self._phase is _Phase.END:
+        if self.transport.is_closing() or self._phase is END:
             return
         cycle = self.cycle
-        if cycle is None or cycle.response_complete or (self._phase is _Phase.BODY and not cycle.response_started):
+        if cycle is None or cycle.response_complete or (self._phase is BODY and not cycle.response_started):
             self.transport.write(_plain_answer(status, message))
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
-        self._phase = _Phase.BODY  # the client may be sending
+        self._phase = BODY  # the client may be sending
         self.end()
 
     def _discard(self, size: int) -> None:
