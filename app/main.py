@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
@@ -14,6 +13,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from app.core.clock import Clock, utc_now
+from app.core.computing import compute_in_thread
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.errors import ServiceUnavailable
 from app.core.lifecycle import Phase
@@ -83,8 +83,6 @@ UNKNOWN_SCHEMA = ""
 """The schema token of services whose registry was not loaded from the database."""
 GC_GENERATION0_THRESHOLD = 5_000
 """Allocations between collections of the youngest generation: a planned query, the usual case, leaves no cycles."""
-THREAD_SWITCH_SECONDS = 0.0005
-"""How long a computing thread, such as the planning thread, keeps the event loop from the interpreter at most."""
 
 EndpointBuilder = Callable[[Services], tuple[Mapping[str, Endpoint], Mapping[str, UploadEndpoint]]]
 """Returns the endpoints by path prefix, and those of uploads."""
@@ -181,7 +179,7 @@ class RollcallApp(HTTPMiddleware):
             if loaded is None:
                 return
             services = self._services.with_registry(*loaded)
-            await asyncio.to_thread(schema_of, services)
+            await compute_in_thread(lambda: schema_of(services))
             self.use_endpoints(*self._build_endpoints(services))
             self._services, self._schema_token = services, loaded.token
             if self._hub is not None:
@@ -289,11 +287,10 @@ def _create_gateway(
 
 @cache
 def _tune_interpreter() -> None:
-    """Adjust garbage collection and thread switching, once per process: it may start several applications."""
+    """Adjust garbage collection, once per process: it may start several applications."""
     gc.collect()
     gc.freeze()  # what exists now stays alive: scanning it again and again would slow the slowest requests
     gc.set_threshold(GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
-    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
 
 
 def _create_endpoints(

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar
 
+from app.core.computing import computing
 from app.db.resource_pool import Owner, ResourcePool
 
 T = TypeVar("T")
@@ -44,6 +45,11 @@ class PlanningThread:
         """
         turn = self._turns.acquire_nowait(owner) or await self._turns.acquire(owner)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, work)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, _compute, work)
         finally:
             self._turns.release(turn, owner)
+
+
+def _compute(work: Callable[[], T]) -> T:
+    with computing():
+        return work()

@@ -1,6 +1,5 @@
 """The Strawberry schema, shared by all callers, and its execution under the visibility of one caller."""
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from functools import cached_property, lru_cache, partial
@@ -20,6 +19,7 @@ from strawberry.types.graphql import OperationType
 from strawberry.utils.await_maybe import await_maybe
 
 from app.core.cache import LRUCache, entry_weight
+from app.core.computing import compute_in_thread
 from app.core.errors import (
     SCHEMA_CHANGED,
     Forbidden,
@@ -216,7 +216,7 @@ class VisibilityExtension(SchemaExtension):
         if cached is not None:
             return cached
         # Introspecting the whole schema takes 0.1 s, during which the event loop must serve other requests.
-        introspected: CoreResult = await asyncio.to_thread(run)
+        introspected: CoreResult = await compute_in_thread(run)
         length = sum(map(len, request)) + len(orjson.dumps(introspected.data))
         if length <= MAX_INTROSPECTION_BYTES:
             introspection_cache.set((self._caller_schema, *request), introspected, entry_weight(length))

@@ -1,7 +1,6 @@
 """Renders the OpenAPI document in a thread; its description is loaded with the first one."""
 
-import asyncio
-
+from app.core.computing import compute_in_thread
 from app.core.config import Settings
 from app.policy.visibility import SchemaVisibility
 
@@ -11,7 +10,7 @@ async def openapi(visibility: SchemaVisibility, settings: Settings) -> bytes:
 
     Rendering takes milliseconds, so a thread does it.
     """
-    return await asyncio.to_thread(_render, visibility, settings)
+    return await compute_in_thread(lambda: _render(visibility, settings))
 
 
 def _render(visibility: SchemaVisibility, settings: Settings) -> bytes:

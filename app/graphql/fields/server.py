@@ -1,6 +1,5 @@
 """The root fields about the server and about the caller's permissions."""
 
-import asyncio
 import enum
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ import orjson
 import strawberry
 from strawberry.types.field import StrawberryField
 
+from app.core.computing import compute_in_thread
 from app.core.config import Settings
 from app.core.errors import InvalidQuery
 from app.flows import server_info
@@ -173,4 +173,4 @@ async def _sdl(info: Info, scope: Scope | None = None) -> str:
     access = await info.context.fresh_access()
     services.access_cache.require_current_schema()
     visible = caller_schema_for(schema.graphql, access, services.limits)
-    return await asyncio.to_thread(lambda: visible.sdl)
+    return await compute_in_thread(lambda: visible.sdl)

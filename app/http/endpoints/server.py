@@ -1,11 +1,11 @@
 """Endpoints about the server itself: health, project, limits and the API's descriptions."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import orjson
 from starlette.types import Scope
 
+from app.core.computing import compute_in_thread
 from app.core.errors import MethodNotAllowed, RouteNotFound
 from app.core.lifecycle import Phase
 from app.flows import server_info
@@ -107,7 +107,7 @@ class ServerEndpoints:
         access = await self._directory(head).described_access()
         schema = schema_of(self._services)
         visible = caller_schema_for(schema.graphql, access, self._services.limits)
-        sdl = await asyncio.to_thread(lambda: visible.sdl)
+        sdl = await compute_in_thread(lambda: visible.sdl)
         return Response(sdl.encode(), media=BINARY, headers=(SDL_FILE,))
 
     async def _openapi(self, scope: Scope, head: RequestHead) -> Response:
