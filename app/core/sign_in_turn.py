@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
+
+from app.core.logging import current_request
 
 T = TypeVar("T")
 
 
+@runtime_checkable
 class SignInRequest(Protocol):
     """A request that can take a turn among the sign-ins."""
 
@@ -16,18 +18,14 @@ class SignInRequest(Protocol):
         ...
 
 
-current_sign_in_request: ContextVar[SignInRequest | None] = ContextVar("sign_in_request", default=None)
-"""The request that is being handled, if any, in case it turns out to be a sign-in."""
-
-
 async def run_as_sign_in(operation: Callable[[], Awaitable[T]], *, is_last: bool) -> T:
     """Return what a sign-in returns, or raise what it raises, once it is its turn among the sign-ins.
 
     Raises:
         ServiceUnavailable: Too many others are waiting, or this one has waited too long.
     """
-    request = current_sign_in_request.get()
-    if request is None:
+    request = current_request.get()
+    if not isinstance(request, SignInRequest):
         return await operation()
     async with request.sign_in_turn(is_last=is_last):
         return await operation()

@@ -22,13 +22,13 @@ class PooledConnection:
 
     `task` uses it now; `timed_out` says that a watchdog cancelled that task. `deadline` limits statements on SQLite; on
     PostgreSQL it is None. `prepared` caches PostgreSQL's prepared statements: running one from here takes fewer steps
-    than from asyncpg's own cache.
+    than from asyncpg's own cache. `loop` is the event loop that it belongs to.
     """
 
-    __slots__ = ("deadline", "driver", "owner", "prepared", "task", "timed_out")
+    __slots__ = ("deadline", "driver", "loop", "owner", "prepared", "task", "timed_out")
 
     def __init__(self, owner: PoolProxiedConnection) -> None:
-        self.owner = owner
+        self.owner, self.loop = owner, asyncio.get_running_loop()
         self.driver: Any = owner.driver_connection
         self.deadline: StatementDeadline | None = owner.info.get("deadline")
         self.prepared: LRUCache[str, Any] = LRUCache(MAX_PREPARED_STATEMENTS)

@@ -154,7 +154,7 @@ class ReadPool:
             values = compiled.bind(bindings)
             while True:
                 connection = slot.connection or await self._connect(slot)
-                connection.task = asyncio.current_task()
+                connection.task = asyncio.current_task(connection.loop)  # to look up the loop takes as long again
                 self._watchdog.track(slot)
                 try:
                     return (await self._run(connection, compiled.text, values))[0]

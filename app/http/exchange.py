@@ -88,6 +88,11 @@ class Exchange:
         self.resume: Callable[[], Awaitable[None]] | None = None
         """Waits for another turn once the body is complete, if the first one was ended while it was being read."""
 
+    @property
+    def id(self) -> str:
+        """The request's id."""
+        return self.head.id
+
     def watch_client(self) -> None:
         """Cancel the task of the request when its client leaves; ignored as long as the body isn't read completely.
 

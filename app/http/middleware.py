@@ -22,7 +22,6 @@ from app.core.errors import (
     ServiceUnavailable,
 )
 from app.core.logging import current_request
-from app.core.sign_in_turn import current_sign_in_request
 from app.core.watchdog import Watchdog
 from app.http.admission import Admission
 from app.http.admission_queue import AdmissionQueue
@@ -174,10 +173,9 @@ class HTTPMiddleware:
         if span is not None:  # no `with`, because few requests have one
             span.__enter__()
         exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers)
-        current_request.set(exchange.head)  # never reset: a server runs each request in a context of its own
+        current_request.set(exchange)  # never reset: a server runs each request in a context of its own
         self._running.track(exchange)
         exchange.admission = self._admission
-        current_sign_in_request.set(exchange)
         endpoint, queue = self._direct.get(scope["path"], NOT_DIRECT)
         if endpoint is None:
             queue = self._admission.queue_of(scope)
