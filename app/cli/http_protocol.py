@@ -63,7 +63,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         "_body_size",
         "_connection_limit",
         "_discarded_size",
-        "_ended",
         "_head_size",
         "_limits",
         "_options",
@@ -83,8 +82,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._head_size = self._body_size = self._discarded_size = 0
         """Bytes of the current head; of the body since the last check of its rate; and discarded."""
         self.connected_at = 0.0
-        self._ended = self._was_paused = False
-        """Whether the last piece of data ended with the end of a request; whether the server let the body wait."""
+        self._was_paused = False
+        """Whether the server let the body wait."""
         self._running: RequestResponseCycle | None = None
         """The request that is being answered, while `cycle` is the latest one, which may have to wait for its turn."""
         self._options = ConnectionOptions()
@@ -105,6 +104,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def peer_address(self) -> str:
         """The address at the other end, empty if it is unknown."""
         return self.client[0] if self.client else ""
+
+    @property
+    def _awaits_head(self) -> bool:
+        """Whether no part of a head has arrived since the last complete one, whose scope is the latest then."""
+        return self.cycle is not None and self.cycle.scope is self.scope
 
     @property
     def awaits_client(self) -> bool:
@@ -150,15 +154,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 self._discard(len(data))
         else:
             self._head_size += len(data)
-        self._ended = False
         HttpToolsProtocol.data_received(self, data)
-        if self._phase is IDLE and self._ended and self._timer is None and not self.cycle.response_complete:
-            return  # as almost always: a whole request in one piece
+        cycle = self.cycle
+        if self._phase is IDLE and self._timer is None and not cycle.response_complete and cycle.scope is self.scope:
+            return  # as almost always: a whole request has arrived in one piece
         self._after_data()
-
-    def on_message_begin(self) -> None:
-        HttpToolsProtocol.on_message_begin(self)
-        self._ended = False
 
     def on_headers_complete(self) -> None:
         if self._head_size > MAX_HEAD_SIZE and self._parsed_head_size() > MAX_HEAD_SIZE:
@@ -170,7 +170,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         HttpToolsProtocol.on_message_complete(self)
-        self._phase, self._head_size, self._ended = IDLE, 0, True
+        self._phase, self._head_size = IDLE, 0
 
     def on_response_complete(self) -> None:
         if self.pipeline:
@@ -220,7 +220,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             if not isinstance(self.cycle.transport, _EndingTransport):
                 self.cycle.transport = cast("asyncio.Transport", _EndingTransport(self))
                 self._start_timer(self._limits.body_timeout, self._check_body)
-        elif self._phase is IDLE and self._ended:
+        elif self._phase is IDLE and self._awaits_head:
             self._stop_timer()
             if self.cycle.response_complete:  # before the end of the body; uvicorn's timer was stopped by the rest
                 self._start_timer(self.timeout_keep_alive, self.transport.close)

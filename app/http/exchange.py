@@ -66,7 +66,13 @@ class Exchange:
     )
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, max_body_size: int, extra_headers: Sequence[Header] = ()
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        max_body_size: int,
+        extra_headers: Sequence[Header] = (),
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.head = RequestHead(scope)
         self._receive, self._send, self._max_body_size = receive, send, max_body_size
@@ -77,7 +83,7 @@ class Exchange:
         """When an endless response started, on the performance counter; 0 for none."""
         self._received: Message | None = None
         """A message of the body that was received before it was read."""
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(loop)
         self.watcher: asyncio.Task[None] | None = None
         self._body_ended = self._client_left = self.is_receiving = False
         """`is_receiving` says whether the body is being read."""
@@ -168,23 +174,33 @@ class Exchange:
         """
         if self._body is not None:
             return self._body
-        size, max_size = 0, self._max_body_size
-        if self.head.length > max_size:
+        if self.head.length > self._max_body_size:
             raise self._too_large()
-        chunks: list[bytes] = []
         self.is_receiving = True
-        while (message := self._received or await self._receive())["type"] != "http.disconnect":
+        message = self._received or await self._receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body") or message["type"] == "http.disconnect":  # else it has arrived in one piece
+            body = await self._join_chunks(message)
+        elif len(body) > self._max_body_size:
+            raise self._too_large()
+        self._received, self._body, self._body_ended, self.is_receiving = None, body, True, False
+        if self.resume is not None:
+            await self.resume()
+        return body
+
+    async def _join_chunks(self, message: Message) -> bytes:
+        """Return the body that begins with a message."""
+        size, chunks = 0, list[bytes]()
+        while message["type"] != "http.disconnect":
             self._received = None
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
-            if size > max_size:
+            if size > self._max_body_size:
                 raise self._too_large()
             chunks.append(chunk)
             if not message.get("more_body"):
-                self._body, self._body_ended, self.is_receiving = b"".join(chunks), True, False
-                if self.resume is not None:
-                    await self.resume()
-                return self._body
+                return b"".join(chunks)
+            message = self._received or await self._receive()
         raise ClientDisconnect
 
     async def chunks(self) -> AsyncIterator[bytes]:

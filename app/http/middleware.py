@@ -139,6 +139,8 @@ class HTTPMiddleware:
         self._by_scope_type = {} if options.websockets is None else {"websocket": options.websockets}
         self._reports = bool(self._log_requests or self._recorder or self._tracer)
         self._unconditional = self._cors is None and self._limiter is None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The event loop since the start of the application: to look it up for each request takes time."""
         self._generation = 0
         """How often the endpoints were replaced."""
         self.use_endpoints(endpoints, uploads or {})
@@ -166,13 +168,14 @@ class HTTPMiddleware:
     # Another coroutine for a part of this would cost every request a few percent.
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0912
         if scope["type"] != "http":
+            self._loop = asyncio.get_running_loop()
             await self._by_scope_type.get(scope["type"], self._lifespan)(scope, receive, send)
             return
         started, generation = time.perf_counter(), self._generation
         span = None if self._tracer is None else self._tracer.request(scope["method"], scope["headers"])
         if span is not None:  # no `with`, because few requests have one
             span.__enter__()
-        exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers)
+        exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers, self._loop)
         current_request.set(exchange)  # never reset: a server runs each request in a context of its own
         self._running.track(exchange)
         exchange.admission = self._admission

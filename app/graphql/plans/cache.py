@@ -126,7 +126,7 @@ class PlanCache:
             request = (directory, access, text, variables, name)
             return self.bind(*request, allow_mutations=allow_mutations, may_plan=may_plan)
 
-        return await answer_from_plan(directory, bind)
+        return await answer_from_plan(directory, directory.cached_access, bind)
 
     def bind(
         self,

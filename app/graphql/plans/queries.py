@@ -18,7 +18,6 @@ from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_failure
 from app.repositories.services import Services
-from app.tracing.tracer import Tracer
 
 GRAPHQL = "graphql"
 """The name of the API in metrics and logs."""
@@ -144,8 +143,10 @@ def count_binding(metrics: Metrics, request: BoundRequest | None, outcome: Event
         outcome.number += 1
 
 
-def answer_from_plan(directory: Directory, bind: RequestBinder) -> Awaitable[bytes | None]:
+def answer_from_plan(directory: Directory, access: Access | None, bind: RequestBinder) -> Awaitable[bytes | None]:
     """Return the response to the request that `bind` returns for the caller's access; None if it takes full execution.
+
+    `access` is the caller's cached access, None if there is none.
 
     If the access turns out to have changed, the request is bound and executed once more. Plans are made in a thread.
 
@@ -154,17 +155,17 @@ def answer_from_plan(directory: Directory, bind: RequestBinder) -> Awaitable[byt
         ServiceUnavailable: The database cannot be read or written.
     """
     tracer = directory.services.tracer
-    return _answer_in_span(tracer, directory, bind) if tracer.is_recording else _answer(directory, bind)
+    return (_answer_in_span if tracer.is_recording else _answer)(directory, access, bind)
 
 
-async def _answer_in_span(tracer: Tracer, directory: Directory, bind: RequestBinder) -> bytes | None:
-    with tracer.span("plan graphql"):
-        return await _answer(directory, bind)
+async def _answer_in_span(directory: Directory, access: Access | None, bind: RequestBinder) -> bytes | None:
+    with directory.services.tracer.span("plan graphql"):
+        return await _answer(directory, access, bind)
 
 
-async def _answer(directory: Directory, bind: RequestBinder) -> bytes | None:
+async def _answer(directory: Directory, access: Access | None, bind: RequestBinder) -> bytes | None:
     """Do what `AccessCache.run_while_current` does, without its coroutines: most requests come here."""
-    access, services = directory.cached_access, directory.services
+    services = directory.services
     if access is None:
         services.metrics.plan_fallbacks.add(GRAPHQL, "unknown_caller")
         return None

@@ -36,6 +36,7 @@ from app.http.parsing import MAX_INLINE_BYTES
 from app.http.realtime.event_stream import COMPLETE, UNBUFFERED, next_event
 from app.http.request_head import RequestHead
 from app.http.response import JSON, VARIES, Header, Response, error_response
+from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.services import Services
@@ -48,6 +49,7 @@ ALLOWED_METHODS = ("GET", "POST")
 SINGLE_CONNECTION_METHODS = ("PUT", "DELETE")
 ONLY_DISTINCT_CONNECTIONS = "The protocol graphql-sse is served in its distinct connections mode only."
 MAX_CACHED_REQUESTS, MAX_CACHED_BODY_BYTES = 200, 2_000
+READS_AND_WRITES = (OperationType.QUERY, OperationType.MUTATION)
 REQUEST_ERRORS = (InvalidCredentials, ServiceUnavailable)
 """Errors that fail the whole request, even if only one field raises them."""
 
@@ -71,16 +73,10 @@ class GraphQLEndpoint:
         media = preferred_media(head.accept) if head.accept else JSON
         directory = None
         try:
-            caller, services = self._authenticator.credentials(head).caller, self._services
-            directory = Directory(caller, services, head.client_info, shares_budget=True)
+            caller = self._authenticator.credentials(head).caller
+            directory = Directory(caller, self._services, head.client_info, shares_budget=True)
             if scope["method"] == "POST":
-                request = PostRequest(head.content_type, await read_body(), self._max_values)
-                if len(request.body) > MAX_INLINE_BYTES:
-                    await services.planning.run(directory.owner, lambda: request.params)
-                planned = await answer_from_plan(directory, partial(self._bind, directory, request))
-                body = planned or await self._execute(
-                    directory, request.params, (OperationType.QUERY, OperationType.MUTATION)
-                )
+                body = await self._execute_post(directory, head.content_type, await read_body())
             else:
                 body = await self._execute_get(scope["method"], directory, head.query)
         except RollcallError as error:
@@ -114,6 +110,21 @@ class GraphQLEndpoint:
         settings, now = self._services.settings, self._services.clock
         return [set_cookie_header(cookie, settings, now()) for cookie in directory.response_cookies]
 
+    async def _execute_post(self, directory: Directory, content_type: bytes, sent: bytes) -> bytes:
+        services, access = self._services, directory.cached_access
+        bound = self._bound_requests.get((access, content_type, sent), None) if access else None
+        request = PostRequest(content_type, sent, self._max_values)
+        if bound is not None and not services.access_cache.is_outdated and not services.tracer.is_recording:
+            try:
+                self._plan_hits.number += 1
+                return await bound.execute(services) or await self._execute(directory, request.params, READS_AND_WRITES)
+            except StalePlan:
+                pass
+        if len(sent) > MAX_INLINE_BYTES:
+            await services.planning.run(directory.owner, lambda: request.params)
+        planned = await answer_from_plan(directory, access, partial(self._bind, directory, request))
+        return planned or await self._execute(directory, request.params, READS_AND_WRITES)
+
     async def _execute_get(self, method: str, directory: Directory, query: bytes) -> bytes:
         if method in SINGLE_CONNECTION_METHODS:
             raise SingleConnectionMode(method, ALLOWED_METHODS)
@@ -127,14 +138,9 @@ class GraphQLEndpoint:
         self, directory: Directory, request: PostRequest, access: Access, *, may_plan: bool
     ) -> BoundRequest | None:
         """Return the request bound to its plan, None if there is no plan; cached if nothing in it can differ."""
-        key = (access, request.content_type, request.body)
-        cached = self._bound_requests.get(key, None)
-        if cached is not None and not may_plan:
-            self._plan_hits.number += 1
-            return cached
         bound = self._schema.plans.bind(directory, access, *request.params, allow_mutations=True, may_plan=may_plan)
         if bound is not None and bound.is_reusable and len(request.body) <= MAX_CACHED_BODY_BYTES:
-            self._bound_requests.set(key, bound)
+            self._bound_requests.set((access, request.content_type, request.body), bound)
         return bound
 
     async def _execute(self, directory: Directory, params: GraphQLParams, allowed: tuple[OperationType, ...]) -> bytes:
