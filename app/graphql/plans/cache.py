@@ -146,39 +146,23 @@ class PlanCache:
         Raises:
             NotPlannedYet: A plan has to be made first, and `may_plan` is false.
         """
-        services = directory.services
+        services, limits = directory.services, directory.services.limits
         if len(text) > MAX_TEXT_LENGTH or not services.plans_enabled:
             services.metrics.plan_fallbacks.add(GRAPHQL, "too_long" if services.plans_enabled else "disabled")
             return None
-        request = (directory, access, text, variables, name)
-        bound = self._bind(*request, allow_mutations=allow_mutations, may_plan=may_plan)
+        key = (text, name, limits.max_tokens, limits.size.fields)
+        bound: BoundRequest | None = None
+        try:
+            cached = self._texts.get(key, None) or self._prepare_text(*key, may_plan=may_plan)
+            if cached is not None and cached.prepared.mutation is None:
+                bound = self._bind_query(cached, directory, access, variables, may_plan=may_plan)
+            elif cached is not None and allow_mutations:
+                bound = self._bind_mutation(cached, directory, access, variables or {})
+        except RecursionError as error:
+            log_planning_failure(GRAPHQL, error)
         if not may_plan:
             count_binding(services.metrics, bound, services.metrics.graphql_plan_hits)
         return bound
-
-    def _bind(
-        self,
-        directory: Directory,
-        access: Access,
-        text: str,
-        variables: dict[str, Any] | None,
-        name: str | None,
-        *,
-        allow_mutations: bool,
-        may_plan: bool,
-    ) -> BoundRequest | None:
-        try:
-            limits = directory.services.limits
-            key = (text, name, limits.max_tokens, limits.size.fields)
-            cached = self._texts.get(key, None) or self._prepare_text(*key, may_plan=may_plan)
-            if cached is None:
-                return None
-            if cached.prepared.mutation is None:
-                return self._bind_query(cached, directory, access, variables, may_plan=may_plan)
-            return self._bind_mutation(cached, directory, access, variables or {}) if allow_mutations else None
-        except RecursionError as error:
-            log_planning_failure(GRAPHQL, error)
-            return None
 
     def _bind_mutation(
         self, cached: CachedText, directory: Directory, access: Access, variables: dict[str, Any]

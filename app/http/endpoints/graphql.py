@@ -24,7 +24,7 @@ from app.core.errors import (
 )
 from app.graphql.fields.account import FieldCredentialsError
 from app.graphql.fields.subscription_fields import NOT_ENABLED, OVER_HTTP
-from app.graphql.plans.queries import BoundRequest, answer_from_plan
+from app.graphql.plans.queries import BoundRequest, NotPlannedYet, answer_from_plan
 from app.graphql.schema import schema_of
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
@@ -112,17 +112,18 @@ class GraphQLEndpoint:
 
     async def _execute_post(self, directory: Directory, content_type: bytes, sent: bytes) -> bytes:
         services, access = self._services, directory.cached_access
-        bound = self._bound_requests.get((access, content_type, sent), None) if access else None
         request = PostRequest(content_type, sent, self._max_values)
-        if bound is not None and not services.access_cache.is_outdated and not services.tracer.is_recording:
-            try:
-                self._plan_hits.number += 1
-                return await bound.execute(services) or await self._execute(directory, request.params, READS_AND_WRITES)
-            except StalePlan:
-                pass
         if len(sent) > MAX_INLINE_BYTES:
             await services.planning.run(directory.owner, lambda: request.params)
-        planned = await answer_from_plan(directory, access, partial(self._bind, directory, request))
+        planned, takes_more = None, access is None or services.access_cache.is_outdated or services.tracer.is_recording
+        if access is not None and not takes_more:  # almost every request: the fewest steps
+            try:
+                bound = self._bind(directory, request, access, may_plan=False)
+                planned = None if bound is None else await bound.execute(services)
+            except (NotPlannedYet, StalePlan):
+                takes_more = True
+        if takes_more:
+            planned = await answer_from_plan(directory, access, partial(self._bind, directory, request))
         return planned or await self._execute(directory, request.params, READS_AND_WRITES)
 
     async def _execute_get(self, method: str, directory: Directory, query: bytes) -> bytes:
@@ -138,9 +139,14 @@ class GraphQLEndpoint:
         self, directory: Directory, request: PostRequest, access: Access, *, may_plan: bool
     ) -> BoundRequest | None:
         """Return the request bound to its plan, None if there is no plan; cached if nothing in it can differ."""
+        key = (access, request.content_type, request.body)
+        cached = self._bound_requests.get(key, None)
+        if cached is not None and not may_plan:
+            self._plan_hits.number += 1
+            return cached
         bound = self._schema.plans.bind(directory, access, *request.params, allow_mutations=True, may_plan=may_plan)
         if bound is not None and bound.is_reusable and len(request.body) <= MAX_CACHED_BODY_BYTES:
-            self._bound_requests.set((access, request.content_type, request.body), bound)
+            self._bound_requests.set(key, bound)
         return bound
 
     async def _execute(self, directory: Directory, params: GraphQLParams, allowed: tuple[OperationType, ...]) -> bytes:
