@@ -137,7 +137,7 @@ class HTTPMiddleware:
         self._recorder, self._tracer = options.recorder, options.tracer
         self._admission = options.admission or Admission.unlimited()
         self._by_scope_type = {} if options.websockets is None else {"websocket": options.websockets}
-        self._reports = bool(self._log_requests or self._recorder or self._tracer)
+        self._reports = bool(self._log_requests or self._recorder)
         self._unconditional = self._cors is None and self._limiter is None
         self._loop: asyncio.AbstractEventLoop | None = None
         """The event loop since the start of the application: to look it up for each request takes time."""
@@ -210,7 +210,7 @@ class HTTPMiddleware:
         finally:
             self._running.untrack(exchange)
             exchange.close()
-            if self._reports:
+            if self._reports or span is not None:
                 self._report(scope, exchange, (exchange.answered_at or time.perf_counter()) - started)
             if span is not None:
                 span.__exit__(*sys.exc_info())
@@ -230,7 +230,7 @@ class HTTPMiddleware:
         status = exchange.status or CLIENT_LEFT_STATUS
         if self._recorder is not None:
             self._record(self._recorder, scope, status, elapsed)
-        if self._tracer is not None and self._tracer.is_recording:
+        if self._tracer is not None:
             self._tracer.describe_request(*self._paths.labels(scope), status)
         if self._log_requests:
             milliseconds = round(elapsed * 1000, 1)
