@@ -206,14 +206,13 @@ async def test_subscriptions_with_equal_rights_and_selections_share_one_statemen
     assert after - before <= 2 + polls
 
 
-async def test_a_subscription_that_would_see_too_many_rows_is_refused(server, restored_db):
-    server.hub._max_rows, previous = 1, server.hub._max_rows
-    try:
-        async with graphql_client(server, static_token("vi")) as client:
-            await client.subscribe()
-            error = await client.receive()
-    finally:
-        server.hub._max_rows = previous
+async def test_a_subscription_that_would_see_too_many_rows_is_refused(shared_db):
+    async with (
+        serving(shared_db.settings, websockets_max_rows=1) as server,
+        graphql_client(server, static_token("vi")) as client,
+    ):
+        await client.subscribe()
+        error = await client.receive()
 
     assert error["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
 

@@ -23,12 +23,11 @@ from app.flows.realtime.delivery import SUBSCRIBE_AGAIN, Delivery, parts
 from app.flows.realtime.feed import EventFeed
 from app.flows.realtime.membership import HubMember, ReadBuilder, Subscription
 from app.flows.realtime.row_budget import RowBudget
-from app.flows.realtime.view import UPDATE, ChangeList, ChangeSink, View, ViewChange
+from app.flows.realtime.view import ChangeSink
+from app.flows.realtime.view_moves import ViewMoves
 from app.flows.realtime.view_registry import Events, ViewRegistry
 from app.metrics.instruments import Kind
 from app.policy.rules import Access
-from app.repositories.live_query import LiveQuery
-from app.repositories.live_reader import LiveReader
 from app.repositories.services import Services
 from app.repositories.stores.events import OWNED, EventBatch
 
@@ -37,8 +36,6 @@ MAX_ATTEMPTS = 5
 CONCURRENT_READS = 8
 MAX_RECHECKED = 64
 """Number of members whose access is checked at a time, so that changes and new subscriptions need not wait for all."""
-MAX_MOVED_ROWS = 1_000
-"""Number of changes from which on a subscription whose rights have changed ends, instead of being sent them."""
 TICK_SECONDS = 1.0
 POSITION_SECONDS = 10.0
 """How long a subscription waits for the feed to begin, which it does at once unless the database is unavailable."""
@@ -73,8 +70,8 @@ class RealtimeHub:
         settings = services.settings
         self._max_rows = settings.websockets_max_rows
         self._views = ViewRegistry(RowBudget(settings.websockets_max_total_rows, self._max_rows))
-        reader, metrics = LiveReader(services, self._max_rows + 1), services.metrics
-        self._delivery = Delivery(self._views, reader, self._recheck, metrics.realtime_changes)
+        self._moves = ViewMoves(services, self._views, self._max_rows, self._is_active)
+        self._delivery = Delivery(self._views, self._moves.reader, self._recheck, services.metrics.realtime_changes)
         self.refresh_services: Callable[[], Awaitable[None]] | None = None
         """Loads the fields of the directory if they have changed, and calls `use_services`."""
 
@@ -87,7 +84,8 @@ class RealtimeHub:
     def use_services(self, services: Services) -> None:
         """Use the services of another registry. Every connection ends, because its queries are of the earlier one."""
         self._services = services
-        self._delivery.reader = LiveReader(services, self._max_rows + 1)
+        self._moves.use_services(services)
+        self._delivery.reader = self._moves.reader
         for member in tuple(self._members):
             member.close(ServiceUnavailable(SUBSCRIBE_AGAIN))
 
@@ -175,33 +173,9 @@ class RealtimeHub:
             self._paused.discard(member)
             for subscription in tuple(member.subscriptions):
                 try:
-                    await self._attach_again(subscription)
+                    await self._moves.attach_again(subscription, self._mark)
                 except RollcallError as error:
                     self._delivery.end(subscription, error)
-
-    async def _attach_again(self, subscription: Subscription) -> None:
-        view = await self._loaded_view(subscription.build, subscription.member.access)
-        if view is None or view.is_open or subscription.seen is None:
-            raise ServiceUnavailable(SUBSCRIBE_AGAIN)
-        self._views.detach(subscription)
-        await self._attach(subscription, view, subscription.seen)
-        subscription.seen = None
-
-    async def _attach(self, subscription: Subscription, view: View, seen: dict[str, int]) -> None:
-        """Attach a subscription to another view, and send the difference to what it has seen."""
-        while True:
-            changes, shown = await self._difference(seen, view)
-            current = self._views.get(view.query.key) or view
-            if current is view:
-                break
-            view = current  # another member was moved to the same view meanwhile
-        member = subscription.member
-        if member not in self._members or subscription not in member.subscriptions:  # paused or left meanwhile
-            return
-        self._views.attach(subscription, view)
-        subscription.ahead = {key: digest for key, digest in shown.items() if digest != view.rows.get(key)}
-        if changes:
-            subscription.sink.send(ChangeList(changes))
 
     async def subscribe(self, member: HubMember, build: ReadBuilder, sink: ChangeSink) -> Subscription:
         """Return a subscription, which is sent what changes from now on; raises as `turn` and `start`."""
@@ -248,7 +222,7 @@ class RealtimeHub:
                 except SchemaChanged:
                     member.close(ServiceUnavailable(SUBSCRIBE_AGAIN))
                     break
-                view = await self._loaded_view(build, member.access)
+                view = await self._moves.loaded_view(build, member.access, self._mark)
                 if member not in self._members:  # paused or left meanwhile
                     raise TokenExpired
                 if view is not None:
@@ -262,24 +236,6 @@ class RealtimeHub:
         """End a subscription without a message."""
         subscription.member.subscriptions.discard(subscription)
         self._views.detach(subscription)
-
-    async def _planned(self, build: ReadBuilder, access: Access) -> LiveQuery:
-        """Return a query, planned beside the event loop."""
-        reader = self._delivery.reader
-        return await self._services.planning.run(access.owner, lambda: reader.plan(build(access), access))
-
-    async def _loaded_view(self, build: ReadBuilder, access: Access) -> View | None:
-        """Return the view of a query, loaded; None if rights have changed while it was."""
-        query = await self._planned(build, access)
-        if view := self._views.get(query.key):
-            return view
-        view = View(query, self._max_rows, self._views.budget.keys)
-        if not view.is_open:
-            rows, check = await self._delivery.reader.read_all(query, self._mark)
-            if check.version != access.state.token:
-                return None
-            view.load(rows)
-        return view
 
     async def _handle(self, batch: EventBatch) -> None:
         """Deliver what a batch of events has changed."""
@@ -311,6 +267,11 @@ class RealtimeHub:
             return self._members
         return [member for member in self._members if member.access.user in owners] if owners else ()
 
+    def _is_active(self, subscription: Subscription) -> bool:
+        """Return whether a subscription goes on, and its member has not been paused."""
+        member = subscription.member
+        return member in self._members and subscription in member.subscriptions
+
     async def _recheck(self, members: Collection[HubMember]) -> None:
         for part in parts(tuple(members), CONCURRENT_READS):
             await asyncio.gather(*(self._revalidate_or_close(member) for member in part))
@@ -333,38 +294,9 @@ class RealtimeHub:
         member.access = access
         for subscription in tuple(member.subscriptions):
             try:
-                await self._move(subscription)
+                await self._moves.move(subscription, self._mark)
             except RollcallError as error:
                 self._delivery.end(subscription, error)
-
-    async def _move(self, subscription: Subscription) -> None:
-        """Move a subscription to the view of its caller's present rights, and send the difference."""
-        old, access = subscription.view, subscription.member.access
-        query = await self._planned(subscription.build, access)
-        if query.key == old.query.key:
-            return
-        new = await self._loaded_view(subscription.build, access)
-        if new is None or new.is_open or old.is_open:
-            raise ServiceUnavailable(SUBSCRIBE_AGAIN)
-        seen = subscription.shown_rows()
-        self._views.detach(subscription)
-        await self._attach(subscription, new, seen)
-
-    async def _difference(self, seen: dict[str, int], new: View) -> tuple[list[ViewChange], dict[str, int | None]]:
-        """Return the changes from what was seen to what a view shows now, and the digests of these rows there.
-
-        The view itself may be behind: its other subscriptions have not been sent the events of the same batch yet.
-        """
-        keys = [key for key in dict.fromkeys((*seen, *new.rows)) if seen.get(key) != new.rows.get(key)]
-        if len(keys) > MAX_MOVED_ROWS:
-            raise ServiceUnavailable(SUBSCRIBE_AGAIN)
-        if not keys:
-            return [], {}
-        (rows,), _ = await self._delivery.reader.read([new.query], keys, self._mark)
-        current = View(new.query, self._max_rows, self._views.budget.keys)
-        current.rows = {key: seen[key] for key in keys if key in seen}
-        changes = current.apply(dict.fromkeys(keys, UPDATE), rows)
-        return changes, {key: current.rows.get(key) for key in keys}
 
     async def _tick_forever(self) -> None:
         while True:
