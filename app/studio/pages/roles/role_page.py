@@ -9,6 +9,7 @@ from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import PageRequest
 from app.studio.pages.roles.role_hierarchy import RoleNode, description_text, read_hierarchy, role_name
 from app.studio.pages.roles.role_members import read_members
+from app.studio.pages.roles.role_next_steps import next_steps
 from app.studio.pages.roles.role_policies import read_attachable, read_policies
 from app.studio.pages.roles.role_rights import ROLE_FIELDS, RoleRights, role_rights
 from app.studio.policy_editor.change_effects import ChangeEffects
@@ -35,6 +36,7 @@ async def role_page(
     hierarchy = await read_hierarchy(request)
     may = await role_rights(request, key)
     policies = await read_policies(request, key, hierarchy) if may.see_policies else []
+    members = await read_members(request, key) if may.see_users else None
     return await request.page(
         "roles/detail.html",
         status=status,
@@ -45,8 +47,9 @@ async def role_page(
         may=may,
         parent=hierarchy.get((role.get("parent") or {}).get("id")),
         children=_children(hierarchy.get(key)),
-        members=await read_members(request, key) if may.see_users else None,
+        members=members,
         policies=policies,
+        steps=next_steps(key, await request.rights(), may, policies, members, request.translate),
         attachable=await read_attachable(request, policies) if may.attach else [],
         effects=effects,
         chosen=chosen,
