@@ -403,13 +403,13 @@ def cached_texts():
     """Return all texts that are reachable from any LRU cache of the process."""
     gc.unfreeze()  # objects frozen at the server's start are searched too
     texts, seen = set[str](), set[int]()
-    pending: list[object] = [
-        object_ for object_ in gc.get_objects() if isinstance(object_, LRUCache | functools._lru_cache_wrapper)
+    pending: list[object] = [  # `isinstance` would look behind weak proxies, some of which are dead
+        object_ for object_ in gc.get_objects() if issubclass(type(object_), LRUCache | functools._lru_cache_wrapper)
     ]
     while pending:
         object_ = pending.pop()
-        if id(object_) in seen or isinstance(
-            object_,
+        if id(object_) in seen or issubclass(
+            type(object_),
             type | types.ModuleType | types.FunctionType | types.FrameType | types.CoroutineType | asyncio.Future,
         ):
             continue
