@@ -229,6 +229,25 @@ async def test_a_suspended_user_gets_a_401_at_the_next_request(writable_db):
     assert (before.status_code, after.status_code) == (200, 401)
 
 
+async def test_a_request_after_a_change_of_rights_takes_two_statements_more(writable_db):
+    app = create_app(writable_db.settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rollcall", headers=ADA) as client,
+    ):
+        reader, taken = app._services.database.reader, []
+        for statement in (None, None, "UPDATE directus_policies SET ip_access = '0.0.0.0/0,::/0'", None):
+            if statement:
+                async with writable_db.database.transaction() as connection:
+                    await connection.execute(text(statement))
+            before = reader.statements
+            response = await client.post(PATH, json=ME)
+            taken.append((response.status_code, reader.statements - before))
+
+    # one finds that the rights have changed, and one loads them
+    assert taken[1:] == [(200, 1), (200, 3), (200, 1)]
+
+
 async def test_an_unavailable_database_is_a_503_until_it_recovers(writable_db):
     if writable_db.database.dialect == "sqlite":
         pytest.skip("an SQLite file is always available")

@@ -120,8 +120,10 @@ class GraphQLEndpoint:
             try:
                 bound = self._bind(directory, request, access, may_plan=False)
                 planned = None if bound is None else await bound.execute(services)
-            except (NotPlannedYet, StalePlan):
+            except NotPlannedYet:
                 takes_more = True
+            except StalePlan:
+                access, takes_more = await services.access_cache.refresh(directory.caller, access), True
         if takes_more:
             planned = await answer_from_plan(directory, access, partial(self._bind, directory, request))
         return planned or await self._execute(directory, request.params, READS_AND_WRITES)
