@@ -10,6 +10,9 @@ from app.repositories.services import Services
 DIRECTUS_VERSION = "11.17.4"
 """The Directus release that the API is compatible with, for clients that check a version."""
 
+GRAPHQL_PATH, WEBSOCKET_PATH = "/graphql/system", "/websocket"
+"""Where clients connect to realtime, in the protocol of GraphQL and in Directus' own."""
+
 PROJECT_FIELDS = (
     "project_name",
     "project_descriptor",
@@ -64,8 +67,8 @@ def websocket(settings: Settings) -> dict[str, Any] | Literal[False]:
     """Return how clients connect to realtime: for each service when they authenticate and its path."""
     if not settings.websockets_enabled:
         return False
-    rest = {"authentication": settings.websockets_rest_auth, "path": "/websocket"}
-    graphql = {"authentication": settings.websockets_graphql_auth, "path": "/graphql/system"}
+    rest = {"authentication": settings.websockets_rest_auth, "path": WEBSOCKET_PATH}
+    graphql = {"authentication": settings.websockets_graphql_auth, "path": GRAPHQL_PATH}
     return {
         "rest": settings.websockets_rest_enabled and rest,
         "graphql": settings.websockets_graphql_enabled and graphql,

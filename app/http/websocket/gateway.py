@@ -11,6 +11,7 @@ from app.core.config import Settings
 from app.core.errors import Forbidden, RequestsExceeded, RollcallError, RouteNotFound
 from app.core.logging import current_request
 from app.flows.realtime.hub import RealtimeHub
+from app.flows.server_info import GRAPHQL_PATH, WEBSOCKET_PATH
 from app.http.authentication import Authenticator
 from app.http.realtime.realtime_client import RealtimeClient, RequestLimiter
 from app.http.realtime.realtime_connections import RealtimeConnections, ServiceConnections
@@ -19,7 +20,6 @@ from app.http.websocket.directus_transport import DirectusTransport
 from app.http.websocket.graphql_transport import PROTOCOL, GraphQLTransport
 from app.http.websocket.websocket_connection import CloseCode, WebSocketConnection
 
-GRAPHQL_PATH, DIRECTUS_PATH = "/graphql/system", "/websocket"
 HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 STRICT = "strict"
 
@@ -173,5 +173,5 @@ def _services(settings: Settings, connections: RealtimeConnections) -> list[tupl
     if settings.websockets_enabled and settings.websockets_graphql_enabled:
         services.append((GRAPHQL_PATH, Service(settings.websockets_graphql_auth, connections.graphql, PROTOCOL)))
     if settings.websockets_enabled and settings.websockets_rest_enabled:
-        services.append((DIRECTUS_PATH, Service(settings.websockets_rest_auth, connections.directus, None)))
+        services.append((WEBSOCKET_PATH, Service(settings.websockets_rest_auth, connections.directus, None)))
     return services
