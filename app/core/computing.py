@@ -1,4 +1,4 @@
-"""Computing in a thread beside the event loop, which is let in between soon."""
+"""Computation in threads, during which Python switches between threads more often, so that the event loop runs soon."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SWITCH_SECONDS = 0.0005
-"""How long a computing thread keeps the event loop from the interpreter at most."""
+"""How long a computing thread runs at most before the event loop may."""
 
 _lock, _computing = Lock(), 0
 _usual_seconds = sys.getswitchinterval()
@@ -18,9 +18,9 @@ _usual_seconds = sys.getswitchinterval()
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """Let the event loop in soon while the block computes in another thread.
+    """Let the event loop run soon while the block computes in another thread.
 
-    At other times the interval is Python's own: the threads that read from SQLite would switch more often than is good.
+    At other times the interval is Python's own, because the threads that read from SQLite would switch too often.
     """
     _add(1)
     try:
